@@ -1,0 +1,82 @@
+# Builds, installs and tests vamhash with PostgreSQL's extension makefiles (PGXS): vamhash.so from
+# src/pg and the install script from sql/install here, the engine by CMake.
+#
+#   make                    build everything            (PG_CONFIG=... picks the server)
+#   make install            install it for that server
+#   make installcheck       the SQL tests, on a running server
+#   make prove_installcheck the tests that start servers of their own; not as root
+
+PG_CONFIG ?= pg_config
+
+EXTENSION = vamhash
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" vamhash.control)
+
+MODULE_big = vamhash
+PGFILEDESC = "vamhash - perceptual image hashes"
+OBJS = $(patsubst %.cpp,%.o,$(sort $(wildcard src/pg/*.cpp)))
+
+INSTALL_SCRIPT_PARTS = $(sort $(wildcard sql/install/*.sql))
+DATA = $(wildcard sql/updates/vamhash--*--*.sql)
+DATA_built = $(EXTENSION)--$(EXTVERSION).sql
+
+# One subject a test; the list is the order in which a reader learns the product.
+REGRESS = extension phash64 phash64_opclass hamming hamming_estimate image similar_pairs
+REGRESS_OPTS = --load-extension=$(EXTENSION)
+
+# PostgreSQL's headers as system headers, so that only our own code is held to -Werror.
+PG_CPPFLAGS := -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) \
+	-DVAMHASH_VERSION='"$(EXTVERSION)"'
+# C++ in its syntax only: see src/pg/postgres.hpp.
+VAMHASH_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden
+PG_CXXFLAGS = $(VAMHASH_CXXFLAGS) -Wall -Wextra -Werror -MMD -MP
+SHLIB_LINK = -lm
+EXTRA_CLEAN = $(OBJS:.o=.d) build/engine tmp_check
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# The bitcode for JIT inlining is compiled by clang; it follows its object when a header changes.
+override BITCODE_CXXFLAGS += $(VAMHASH_CXXFLAGS)
+$(OBJS:.o=.bc): %.bc: %.o
+
+-include $(OBJS:.o=.d)
+$(OBJS) $(OBJS:.o=.bc): vamhash.control Makefile
+
+$(DATA_built): $(INSTALL_SCRIPT_PARTS) vamhash.control Makefile
+	( printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
+	  for part in $(INSTALL_SCRIPT_PARTS); do echo; cat $$part || exit 1; done ) > $@.tmp
+	mv $@.tmp $@
+
+# The engine: one program for CMake, which alone knows whether it is out of date.
+CMAKE ?= cmake
+ENGINE = build/engine/bin/vamhash-engine
+
+all: engine
+
+.PHONY: engine
+engine:
+	$(CMAKE) -S . -B build/engine -DCMAKE_BUILD_TYPE=Release \
+		-DCMAKE_RUNTIME_OUTPUT_DIRECTORY=$(CURDIR)/build/engine/bin
+	+$(CMAKE) --build build/engine --target vamhash-engine
+
+install: install-engine
+.PHONY: install-engine
+install-engine: engine installdirs
+	$(INSTALL_PROGRAM) $(ENGINE) '$(DESTDIR)$(pkglibdir)/vamhash-engine'
+
+uninstall: uninstall-engine
+.PHONY: uninstall-engine
+uninstall-engine:
+	rm -f '$(DESTDIR)$(pkglibdir)/vamhash-engine'
+
+# Servers of the tests' own, with what is installed. PostgreSQL's Perl modules are not in every
+# package of it, so this is not part of installcheck. PROVE_TESTS picks some of the files.
+PROVE_TESTS ?= $(wildcard tests/tap/*.pl)
+PROVE_DIR ?= $(CURDIR)/tmp_check
+
+.PHONY: prove_installcheck
+prove_installcheck:
+	rm -rf '$(PROVE_DIR)' && mkdir -p '$(PROVE_DIR)/log'
+	PATH="$(bindir):$$PATH" PG_REGRESS='$(top_builddir)/src/test/regress/pg_regress' \
+		TESTDIR='$(PROVE_DIR)' TESTDATADIR='$(PROVE_DIR)' TESTLOGDIR='$(PROVE_DIR)/log' \
+		$(PROVE) -I $(top_srcdir)/src/test/perl $(PROVE_FLAGS) $(PROVE_TESTS)

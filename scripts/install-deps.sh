@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs what vamhash needs from Debian's (12 or later) or Ubuntu's (24.04 or later) packages.
+# The one place that names packages.
+#
+#   scripts/install-deps.sh [build] [test] [bench] [demo]      (default: build)
+set -euo pipefail
+
+build=(build-essential cmake pkg-config postgresql postgresql-server-dev-all libjpeg-dev libpng-dev)
+# IPC::Run is what PostgreSQL's Perl test modules need; the venv holds the pinned ImageHash.
+test=(libgtest-dev libipc-run-perl python3-venv clang clang-format clang-tidy)
+bench=(libbenchmark-dev)
+# Pillow makes the copies and thumbnails; the photographs are mate-backgrounds' own.
+demo=(python3-pil mate-backgrounds)
+
+wanted=()
+for group in "${@:-build}"; do
+	case $group in
+	build | test | bench | demo)
+		declare -n packages=$group
+		wanted+=("${packages[@]}")
+		;;
+	*)
+		echo "usage: $0 [build] [test] [bench] [demo]" >&2
+		exit 2
+		;;
+	esac
+done
+
+missing=()
+for package in "${wanted[@]}"; do
+	# Virtual packages (libjpeg-dev on some releases) are asked for by what provides them.
+	dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+		missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+	echo "$0: no apt-get here; install the counterparts of: ${missing[*]}" >&2
+	exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+	command -v sudo >/dev/null || {
+		echo "$0: needs root or sudo to install: ${missing[*]}" >&2
+		exit 1
+	}
+	as_root=(sudo)
+fi
+echo "installing: ${missing[*]}"
+"${as_root[@]}" apt-get update -q
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Runs every test: installs what they need, builds, installs the extension, and on servers of its own
+# runs them all. The last line counts them.
+#
+#   scripts/test.sh              as root or with sudo; Debian 12 or later, Ubuntu 24.04 or later
+set -uo pipefail
+cd "$(dirname "$0")/.."
+top=$PWD
+
+if [ $# -gt 0 ]; then
+	sed -n '2,6s/^# \{0,1\}//p' "$0"
+	exit 2
+fi
+
+passed=0 failed=0 skipped=0
+work=$(mktemp -d "${TMPDIR:-/tmp}/vamhash-test.XXXXXX")
+chmod 755 "$work"
+. scripts/private-cluster.sh
+trap 'stop_cluster; rm -rf "$work"' EXIT
+
+begin() { printf '\n== %s (%ds)\n' "$1" "$SECONDS"; }
+count() { passed=$((passed + $1)) failed=$((failed + $2)); }
+
+# Counts one check, from its exit status; 77 says that it could not be made here.
+check() {
+	local name=$1 status=0
+	shift
+	"$@" || status=$?
+	case $status in
+	0) count 1 0 ;;
+	77) skipped=$((skipped + 1)) && echo "skipped: $name" ;;
+	*) count 0 1 && echo "FAILED: $name" ;;
+	esac
+}
+
+# What everything else stands on: without it there is nothing to test.
+require() {
+	"$@" || {
+		echo "FAILED: $*"
+		echo "$passed passed, $((failed + 1)) failed"
+		exit 1
+	}
+}
+
+begin 'packages'
+require scripts/install-deps.sh build test bench demo
+pg_bindir=$("${PG_CONFIG:-pg_config}" --bindir)
+
+begin 'build and install'
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo)
+require make -s -j"$(nproc)" all
+require "${as_root[@]}" make -s install
+require cmake -S . -B build/test -DVAMHASH_TESTS=ON -DVAMHASH_BENCH=ON >"$work/cmake.log"
+require cmake --build build/test --parallel "$(nproc)"
+
+begin 'style and borders'
+check 'clang-format' scripts/check-format.sh
+check 'clang-tidy' scripts/check-tidy.sh build/test
+check 'postgres.h stays in src/pg' tests/border/check.sh
+
+begin 'unit tests'
+ctest --test-dir build/test --parallel "$(nproc)" --output-on-failure | tee "$work/ctest.log" |
+	grep -vE '^ *[0-9]+/[0-9]+ Test .* Passed|^ *Start '
+tally=$(sed -n 's/.*, \([0-9]*\) tests failed out of \([0-9]*\).*/\1 \2/p' "$work/ctest.log")
+read -r bad all <<<"${tally:-1 1}"
+count $((all - bad)) "$bad"
+
+begin 'the golden hashes are ImageHash'"'"'s'
+check 'golden hashes regenerate' bash -c '
+	tests/exactness/setup_venv.sh build/venv || exit $?
+	build/venv/bin/python tests/exactness/golden.py --check'
+
+begin 'SQL tests'
+start_cluster "$work/cluster"
+make -s installcheck | tee "$work/regress.log"
+count "$(grep -cE '^(test .*\.\.\. ok|ok [0-9]+)' "$work/regress.log")" \
+	"$(grep -cE '^(test .*\.\.\. FAILED|not ok [0-9]+)' "$work/regress.log")"
+grep -qE '^(test .*\.\.\. |(not )?ok [0-9]+)' "$work/regress.log" || count 0 1
+[ ! -s regression.diffs ] || cat regression.diffs
+check 'hashes of the golden images by SQL' tests/exactness/check_sql.sh "$work/golden"
+stop_cluster
+
+begin 'servers: transport, processes, cancel, faults, files'
+cp -r tests/tap "$work/tap"
+mkdir -p "$work/tap_check/log"
+[ "$(id -u)" -ne 0 ] || chown -R postgres: "$work/tap" "$work/tap_check"
+pgxs=$(dirname "$("${PG_CONFIG:-pg_config}" --pgxs)")
+(
+	cd "$work/tap" || exit 1
+	unset PGHOST PGPORT PGUSER
+	as_server_user env PATH="$pg_bindir:$PATH" PG_REGRESS="$pgxs/../test/regress/pg_regress" \
+		TESTDIR="$work/tap_check" TESTDATADIR="$work/tap_check" TESTLOGDIR="$work/tap_check/log" \
+		prove -I "$pgxs/../test/perl" -I lib ./*.pl
+) | tee "$work/prove.log"
+tests=$(sed -n 's/.*Tests=\([0-9]*\).*/\1/p' "$work/prove.log")
+bad=$(sed -n 's/.*Failed: \([0-9]*\)).*/\1/p' "$work/prove.log" | paste -sd+ | bc)
+grep -q '^Result: PASS' "$work/prove.log" || bad=$((${bad:-0} > 0 ? bad : 1))
+count $((${tests:-0} - ${bad:-0})) "${bad:-0}"
+
+begin 'the demo'
+VAMHASH_DEMO_SKIP_BUILD=1 tests/demo/test_demo.sh | tee "$work/demo.log"
+read -r good bad <<<"$(sed -n 's/^demo: \([0-9]*\) passed, \([0-9]*\) failed.*/\1 \2/p' "$work/demo.log")"
+count "${good:-0}" "${bad:-1}"
+
+printf '\n(%ds)\n' "$SECONDS"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

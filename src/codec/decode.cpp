@@ -1,0 +1,51 @@
+// decode_grey: recognises the format, decodes, and turns the picture where that was asked for.
+#include "codec/format.h"
+#include "codec/orient.h"
+
+#include <new>
+#include <utility>
+
+namespace vamhash {
+
+namespace {
+
+/// Decodes by one format's codec, with the orientation applied.
+ImageInfo decode_by(const Format& format, std::span<const std::uint8_t> image,
+                    const DecodeOptions& options, GreySink& sink) {
+    const Orientation orientation =
+        options.orient ? format.orientation(image) : Orientation::as_stored;
+    if (orientation == Orientation::as_stored) {
+        return format.decode(image, options, sink);
+    }
+    OrientingSink orienting(orientation, sink);
+    ImageInfo info = format.decode(image, options, orienting);
+    if (swaps_axes(orientation)) {
+        std::swap(info.width, info.height);
+    }
+    return info;
+}
+
+} // namespace
+
+ImageInfo decode_grey(std::span<const std::uint8_t> image, const DecodeOptions& options,
+                      GreySink& sink) {
+    if (image.empty()) {
+        throw ImageError(ImageStatus::truncated, "image is empty");
+    }
+    const Format* format = recognise(image);
+    if (format == nullptr) {
+        throw ImageError(ImageStatus::unsupported, "not a recognised image format");
+    }
+    if (format->decode == nullptr) {
+        throw ImageError(ImageStatus::unsupported,
+                         std::string(format->title) + " images cannot be read by this build");
+    }
+    try {
+        return decode_by(*format, image, options, sink);
+    } catch (const std::bad_alloc&) {
+        throw format_error(*format, ImageStatus::too_large,
+                           "decoding needs more memory than there is");
+    }
+}
+
+} // namespace vamhash

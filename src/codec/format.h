@@ -1,0 +1,36 @@
+// The image formats known by their content, and who decodes each.
+//
+// A codec is two functions of an image's bytes: one decodes it, one says how it is turned. A new
+// format is a file with these two and a line in format.cpp. A format without them is known only to
+// be named in the message that this build cannot read it.
+#pragma once
+
+#ifdef POSTGRES_H
+#error "postgres.h belongs to src/pg only"
+#endif
+
+#include "codec/exif.h"
+#include "codec/image.h"
+
+namespace vamhash {
+
+struct Format {
+    std::string_view name;  // ImageInfo::format: "jpeg"
+    std::string_view title; // in messages: "JPEG"
+
+    /// Decodes an image as stored, whatever options.orient says. Throws ImageError.
+    ImageInfo (*decode)(std::span<const std::uint8_t> image, const DecodeOptions& options,
+                        GreySink& sink) = nullptr;
+
+    /// The orientation that the image asks for. Never throws: what cannot be read is as stored.
+    Orientation (*orientation)(std::span<const std::uint8_t> image) = nullptr;
+};
+
+/// The format of an image, or nullptr where its first bytes are those of none.
+const Format* recognise(std::span<const std::uint8_t> image);
+
+/// An ImageError with a message that names the format, the kind of fault and the fault itself:
+/// "JPEG image is truncated: ...".
+ImageError format_error(const Format& format, ImageStatus status, std::string_view fault);
+
+} // namespace vamhash

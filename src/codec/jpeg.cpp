@@ -1,0 +1,337 @@
+// JPEG by libjpeg-turbo, with its default decoding (islow DCT, fancy upsampling, its own guess of
+// the colour space), which is Pillow's.
+//
+// Errors. libjpeg reports an error by a callback that must not return. An exception may not cross
+// its C frames, so the callback jumps (longjmp) to the setjmp in JpegReader::guard, which then
+// throws. Each guarded call is a lambda with no object that has a destructor, and the sink is never
+// called inside one. libjpeg would repair damaged data with invented pixels and a warning; a hash
+// of invented pixels is worse than none, so those warnings are errors here. Warnings without a
+// pixel at stake (extraneous bytes between segments, an odd JFIF or Adobe version, wrong SOS
+// parameters in a sequential file) pass, as they do in Pillow.
+//
+// Reading stops at the last row: what follows it in the file is never looked at.
+//
+// One kind of picture depends on the library's version: a progressive file whose scans stop short
+// of full accuracy. libjpeg-turbo smooths it between blocks, and 2.0, 2.1 and 3.0 each do it
+// otherwise.
+#include "codec/jpeg.h"
+
+#include "codec/grey.h"
+
+#include <algorithm>
+#include <array>
+#include <csetjmp>
+#include <cstdio>
+#include <vector>
+
+#include <jpeglib.h> // after cstdio, which it wants
+
+#include <jerror.h> // after jpeglib.h, which says which messages there are
+
+namespace vamhash {
+
+namespace {
+
+/// Rows a sink is given at a time: whole groups of 8 and 16, yet a group of a 12-megapixel
+/// picture stays in the second-level cache.
+constexpr std::uint32_t rows_per_group = 16;
+
+/// libjpeg hands out as many rows a call as one row group upsamples to, at most 4.
+constexpr std::uint32_t rows_per_read = MAX_SAMP_FACTOR;
+
+/// More scans than any encoder writes: the bound of libjpeg-turbo's own tests against files that
+/// are a few bytes a scan and minutes of work.
+constexpr int max_scans = 500;
+
+/// Fast decoding never scales the smaller side below this: twice the 32 pixels that pHash needs, so
+/// that every hash still has several decoded pixels under each of its own.
+constexpr std::uint32_t min_scaled_side = 64;
+
+/// libjpeg's error manager, with the fault that made it jump.
+struct JpegErrors : jpeg_error_mgr {
+    std::jmp_buf escape;
+    ImageStatus status;
+    std::array<char, JMSG_LENGTH_MAX> fault;
+};
+
+/// Which status an error or fatal warning of libjpeg means.
+ImageStatus status_of(int message_code) {
+    switch (message_code) {
+    case JWRN_JPEG_EOF:
+    case JERR_INPUT_EMPTY:
+    case JERR_INPUT_EOF:
+        return ImageStatus::truncated;
+    case JERR_BAD_PRECISION:   // 12-bit samples
+    case JERR_SOF_UNSUPPORTED: // lossless, hierarchical
+    case JERR_ARITH_NOTIMPL:
+    case JERR_CCIR601_NOTIMPL:
+    case JERR_COMPONENT_COUNT:
+    case JERR_CONVERSION_NOTIMPL:
+    case JERR_FRACT_SAMPLE_NOTIMPL:
+    case JERR_NOTIMPL:
+    case JERR_NOT_COMPILED:
+        return ImageStatus::unsupported;
+    case JERR_IMAGE_TOO_BIG:
+    case JERR_WIDTH_OVERFLOW:
+    case JERR_OUT_OF_MEMORY:
+        return ImageStatus::too_large;
+    default:
+        return ImageStatus::corrupt;
+    }
+}
+
+/// Whether a warning means that pixels are lost or invented.
+bool loses_pixels(int message_code) {
+    switch (message_code) {
+    case JWRN_JPEG_EOF:
+    case JWRN_HIT_MARKER:
+    case JWRN_HUFF_BAD_CODE:
+    case JWRN_ARITH_BAD_CODE:
+    case JWRN_MUST_RESYNC:
+    case JWRN_BOGUS_PROGRESSION:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/// libjpeg's text for a fault, without the words that format_error puts before it.
+std::string_view fault_of(const JpegErrors& errors) {
+    constexpr std::string_view prefix = "Corrupt JPEG data: ";
+    std::string_view fault(errors.fault.data());
+    if (fault.starts_with(prefix)) {
+        fault.remove_prefix(prefix.size());
+    }
+    return fault;
+}
+
+/// libjpeg's error_exit: leaves the library.
+[[noreturn]] void leave_library(j_common_ptr cinfo) {
+    auto& errors = *static_cast<JpegErrors*>(cinfo->err);
+    errors.status = status_of(errors.msg_code);
+    errors.format_message(cinfo, errors.fault.data());
+    std::longjmp(errors.escape, 1);
+}
+
+/// libjpeg's emit_message: level -1 is a warning, others are traces.
+void note_message(j_common_ptr cinfo, int level) {
+    if (level < 0 && loses_pixels(cinfo->err->msg_code)) {
+        leave_library(cinfo);
+    }
+}
+
+/// libjpeg's progress_monitor, called for each row of blocks read ahead: bounds the scans.
+void bound_scans(j_common_ptr cinfo) {
+    if (reinterpret_cast<j_decompress_ptr>(cinfo)->input_scan_number > max_scans) {
+        auto& errors = *static_cast<JpegErrors*>(cinfo->err);
+        errors.status = ImageStatus::corrupt;
+        std::snprintf(errors.fault.data(), errors.fault.size(), "more than %d scans", max_scans);
+        std::longjmp(errors.escape, 1);
+    }
+}
+
+/// How libjpeg's rows become grey; no conversion where they are grey already.
+struct Output {
+    J_COLOR_SPACE color_space;
+    std::size_t bytes_per_pixel;
+    GreyRow to_grey;
+};
+
+/// The largest scaling by the DCT that leaves the smaller side long enough.
+unsigned fast_scale(std::uint32_t width, std::uint32_t height) {
+    for (const unsigned scale : {8U, 4U, 2U}) {
+        if (std::min(width, height) / scale >= min_scaled_side) {
+            return scale;
+        }
+    }
+    return 1;
+}
+
+/// One JPEG image being decoded.
+class JpegReader {
+  public:
+    JpegReader();
+    ~JpegReader() { jpeg_destroy_decompress(&cinfo_); }
+    JpegReader(const JpegReader&) = delete;
+    JpegReader& operator=(const JpegReader&) = delete;
+
+    ImageInfo read(std::span<const std::uint8_t> image, const DecodeOptions& options,
+                   GreySink& sink);
+
+  private:
+    template <typename Call>
+    void guard(const Call& call);
+    void read_header(std::span<const std::uint8_t> image, const DecodeOptions& options);
+    [[nodiscard]] Output choose_output(bool fast) const;
+    void read_rows(const Output& output, GreySink& sink);
+
+    jpeg_decompress_struct cinfo_{};
+    jpeg_progress_mgr progress_{};
+    JpegErrors errors_{};
+};
+
+JpegReader::JpegReader() {
+    cinfo_.err = jpeg_std_error(&errors_);
+    errors_.error_exit = leave_library;
+    errors_.emit_message = note_message;
+    guard([this] { jpeg_create_decompress(&cinfo_); });
+    progress_.progress_monitor = bound_scans;
+    cinfo_.progress = &progress_;
+}
+
+/// Runs calls of libjpeg and throws what they report.
+template <typename Call>
+void JpegReader::guard(const Call& call) {
+    if (setjmp(errors_.escape) != 0) {
+        throw format_error(jpeg_format, errors_.status, fault_of(errors_));
+    }
+    call();
+}
+
+/// Reads up to the first scan. Nothing is allocated by the picture's size yet.
+void JpegReader::read_header(std::span<const std::uint8_t> image, const DecodeOptions& options) {
+    guard([&] {
+        jpeg_mem_src(&cinfo_, image.data(), image.size());
+        // A file may begin with an abbreviated image of tables only.
+        while (jpeg_read_header(&cinfo_, FALSE) == JPEG_HEADER_TABLES_ONLY) {
+        }
+    });
+    if (std::uint64_t{cinfo_.image_width} * cinfo_.image_height > options.max_pixels) {
+        throw format_error(jpeg_format, ImageStatus::too_large,
+                           std::to_string(cinfo_.image_width) + " x " +
+                               std::to_string(cinfo_.image_height) + " pixels");
+    }
+}
+
+/// The cheapest rows that libjpeg can give from which Pillow's grey follows.
+Output JpegReader::choose_output(bool fast) const {
+    const bool has_luma =
+        cinfo_.jpeg_color_space == JCS_GRAYSCALE || cinfo_.jpeg_color_space == JCS_YCbCr;
+    if (cinfo_.num_components == 1 || (fast && has_luma)) {
+        return {.color_space = JCS_GRAYSCALE, .bytes_per_pixel = 1, .to_grey = nullptr};
+    }
+    if (cinfo_.num_components == 3) {
+        return {
+            .color_space = JCS_EXT_RGBX, .bytes_per_pixel = 4, .to_grey = rgbx_to_grey(best_isa())};
+    }
+    if (cinfo_.num_components == 4) {
+        return {.color_space = JCS_CMYK, .bytes_per_pixel = 4, .to_grey = inverted_cmyk_to_grey};
+    }
+    throw format_error(jpeg_format, ImageStatus::unsupported,
+                       std::to_string(cinfo_.num_components) + " colour components");
+}
+
+/// Gives the sink all rows, group by group.
+void JpegReader::read_rows(const Output& output, GreySink& sink) {
+    const std::size_t width = cinfo_.output_width;
+    std::vector<std::uint8_t> grey(width * rows_per_group);
+    std::vector<std::uint8_t> pixels;
+    std::array<JSAMPROW, rows_per_read> scanlines{};
+    if (output.to_grey != nullptr) {
+        const std::size_t stride = width * output.bytes_per_pixel;
+        pixels.resize(stride * rows_per_read);
+        for (std::size_t i = 0; i < scanlines.size(); ++i) {
+            scanlines[i] = pixels.data() + i * stride;
+        }
+    }
+    while (cinfo_.output_scanline < cinfo_.output_height) {
+        const std::uint32_t count =
+            std::min(rows_per_group, cinfo_.output_height - cinfo_.output_scanline);
+        guard([&] {
+            for (std::uint32_t row = 0; row < count;) {
+                std::uint8_t* line = grey.data() + row * width;
+                const std::uint32_t wanted = std::min(rows_per_read, count - row);
+                if (output.to_grey == nullptr) {
+                    for (std::uint32_t i = 0; i < wanted; ++i) {
+                        scanlines[i] = line + i * width;
+                    }
+                }
+                const std::uint32_t got = jpeg_read_scanlines(&cinfo_, scanlines.data(), wanted);
+                if (output.to_grey != nullptr) {
+                    for (std::uint32_t i = 0; i < got; ++i) {
+                        output.to_grey(scanlines[i], line + i * width, width);
+                    }
+                }
+                row += got;
+            }
+        });
+        sink.rows(grey.data(), width, count);
+    }
+}
+
+ImageInfo JpegReader::read(std::span<const std::uint8_t> image, const DecodeOptions& options,
+                           GreySink& sink) {
+    read_header(image, options);
+    const Output output = choose_output(options.fast);
+    cinfo_.out_color_space = output.color_space;
+    if (options.fast) {
+        cinfo_.scale_num = 1;
+        cinfo_.scale_denom = fast_scale(cinfo_.image_width, cinfo_.image_height);
+    }
+    guard([this] { jpeg_start_decompress(&cinfo_); });
+    sink.start(cinfo_.output_width, cinfo_.output_height);
+    read_rows(output, sink);
+    return {.width = cinfo_.image_width, .height = cinfo_.image_height, .format = jpeg_format.name};
+}
+
+ImageInfo decode_jpeg(std::span<const std::uint8_t> image, const DecodeOptions& options,
+                      GreySink& sink) {
+    JpegReader reader;
+    return reader.read(image, options, sink);
+}
+
+/// The EXIF data and XMP packet among an image's APP1 segments.
+struct Metadata {
+    std::vector<std::uint8_t> exif; // may be spread over several segments
+    std::string_view xmp;
+};
+
+/// Walks the segments before the first scan, as far as they make sense.
+Metadata find_metadata(std::span<const std::uint8_t> image) {
+    using namespace std::string_view_literals;
+    constexpr auto exif_prefix = "Exif\0\0"sv;
+    constexpr auto xmp_prefix = "http://ns.adobe.com/xap/1.0/\0"sv;
+    constexpr std::uint8_t start_of_scan = 0xDA;
+    constexpr std::uint8_t app1 = 0xE1;
+
+    Metadata metadata;
+    std::size_t at = 2; // after the start of image
+    while (at + 4 <= image.size()) {
+        const std::uint8_t marker = image[at + 1];
+        if (image[at] != 0xFF || marker == 0xFF) { // extraneous or fill byte
+            ++at;
+            continue;
+        }
+        const bool without_segment = marker <= 0x01 || (marker >= 0xD0 && marker <= 0xD9);
+        if (without_segment) {
+            at += 2;
+            continue;
+        }
+        const std::size_t length = std::size_t{image[at + 2]} << 8 | image[at + 3];
+        if (marker == start_of_scan || length < 2 || length > image.size() - at - 2) {
+            break;
+        }
+        const auto segment = image.subspan(at + 4, length - 2);
+        const std::string_view text(reinterpret_cast<const char*>(segment.data()), segment.size());
+        if (marker == app1 && text.starts_with(exif_prefix)) {
+            metadata.exif.insert(metadata.exif.end(), segment.begin() + exif_prefix.size(),
+                                 segment.end());
+        } else if (marker == app1 && text.starts_with(xmp_prefix)) {
+            metadata.xmp = text.substr(xmp_prefix.size());
+        }
+        at += 2 + length;
+    }
+    return metadata;
+}
+
+Orientation jpeg_orientation(std::span<const std::uint8_t> image) {
+    const Metadata metadata = find_metadata(image);
+    return image_orientation(metadata.exif, metadata.xmp);
+}
+
+} // namespace
+
+const Format jpeg_format{
+    .name = "jpeg", .title = "JPEG", .decode = decode_jpeg, .orientation = jpeg_orientation};
+
+} // namespace vamhash

@@ -1,0 +1,303 @@
+// PNG by libpng: every colour type and bit depth to Pillow's grey, 16-bit samples by their high
+// byte (Pillow clips 16-bit grey, which loses the picture). Alpha and transparency are dropped,
+// never composited; gamma and colour profiles are ignored; of an animation the default image is
+// read.
+//
+// Errors. libpng reports an error by a callback that must not return. An exception may not cross
+// its C frames, so the callback jumps (longjmp) to the setjmp in PngReader::guard, which then
+// throws. Each guarded call is a lambda with no object that has a destructor, and the sink is never
+// called inside one.
+//
+// Hostile chunks. libpng is told to skip every ancillary chunk unread, so text and profile bombs
+// cost nothing. The orientation is found by an own walk over the chunks. Reading stops at the last
+// row: a missing end chunk or rubbish after the picture does no harm.
+#include "codec/png.h"
+
+#include "codec/grey.h"
+
+#include <algorithm>
+#include <array>
+#include <csetjmp>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include <png.h>
+
+namespace vamhash {
+
+namespace {
+
+/// Rows a sink is given at a time: whole groups of 8 and 16.
+constexpr std::uint32_t rows_per_group = 16;
+
+/// libpng's own default limit. A row may need 8 bytes a pixel several times over, so width is
+/// bounded apart from the number of pixels.
+constexpr std::uint32_t max_width = 1'000'000;
+
+constexpr std::size_t signature_size = 8;
+
+/// Where libpng reads from, and the fault that made it jump.
+struct PngSource {
+    std::span<const std::uint8_t> rest;
+    std::jmp_buf escape;
+    ImageStatus status;
+    std::array<char, 200> fault;
+};
+
+[[noreturn]] void leave_library(PngSource& source, ImageStatus status, const char* fault) {
+    source.status = status;
+    std::strncpy(source.fault.data(), fault, source.fault.size() - 1);
+    std::longjmp(source.escape, 1);
+}
+
+/// libpng's error callback. It has no codes, so the one message that means missing data is known by
+/// its text.
+[[noreturn]] void on_error(png_structp png, png_const_charp message) {
+    auto& source = *static_cast<PngSource*>(png_get_error_ptr(png));
+    const bool incomplete = std::strcmp(message, "Not enough image data") == 0;
+    leave_library(source, incomplete ? ImageStatus::truncated : ImageStatus::corrupt, message);
+}
+
+/// libpng's warning callback: what libpng can pass over costs no pixel.
+void on_warning(png_structp /*png*/, png_const_charp /*message*/) {}
+
+/// libpng's read callback.
+void read_bytes(png_structp png, png_bytep bytes, std::size_t count) {
+    auto& source = *static_cast<PngSource*>(png_get_io_ptr(png));
+    if (source.rest.size() < count) {
+        leave_library(source, ImageStatus::truncated, "the data ends before the picture");
+    }
+    std::memcpy(bytes, source.rest.data(), count);
+    source.rest = source.rest.subspan(count);
+}
+
+/// One PNG image being decoded.
+class PngReader {
+  public:
+    explicit PngReader(std::span<const std::uint8_t> image);
+    ~PngReader() { png_destroy_read_struct(&png_, &info_, nullptr); }
+    PngReader(const PngReader&) = delete;
+    PngReader& operator=(const PngReader&) = delete;
+
+    ImageInfo read(const DecodeOptions& options, GreySink& sink);
+
+  private:
+    template <typename Call>
+    void guard(const Call& call);
+    void read_header(const DecodeOptions& options);
+    void choose_transforms();
+    void read_row_to_grey(std::uint8_t* grey, std::size_t width);
+    void read_rows(GreySink& sink);
+    void read_interlaced(GreySink& sink);
+
+    PngSource source_{};
+    png_structp png_ = nullptr;
+    png_infop info_ = nullptr;
+    std::uint32_t width_ = 0;
+    std::uint32_t height_ = 0;
+    bool interlaced_ = false;
+    GreyRow to_grey_ = nullptr; // neither this nor a palette: libpng's rows are grey already
+    bool indexed_ = false;
+    std::array<std::uint8_t, 256> palette_grey_{};
+    std::vector<std::uint8_t> row_; // one scanline as libpng gives it
+};
+
+PngReader::PngReader(std::span<const std::uint8_t> image) {
+    source_.rest = image;
+    guard([this] {
+        png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source_, on_error, on_warning);
+        info_ = png_ == nullptr ? nullptr : png_create_info_struct(png_);
+    });
+    if (info_ == nullptr) {
+        png_destroy_read_struct(&png_, nullptr, nullptr);
+        throw std::bad_alloc();
+    }
+    png_set_read_fn(png_, &source_, read_bytes);
+}
+
+/// Runs calls of libpng and throws what they report.
+template <typename Call>
+void PngReader::guard(const Call& call) {
+    if (setjmp(source_.escape) != 0) {
+        throw format_error(png_format, source_.status, source_.fault.data());
+    }
+    call();
+}
+
+/// Reads up to the first image data. Nothing is allocated by the picture's size yet.
+void PngReader::read_header(const DecodeOptions& options) {
+    guard([this] {
+        png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX); // ours are checked below
+        png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+        png_set_crc_action(png_, PNG_CRC_ERROR_QUIT, PNG_CRC_QUIET_USE);
+        png_read_info(png_, info_);
+    });
+    width_ = png_get_image_width(png_, info_);
+    height_ = png_get_image_height(png_, info_);
+    interlaced_ = png_get_interlace_type(png_, info_) == PNG_INTERLACE_ADAM7;
+    if (width_ > max_width || std::uint64_t{width_} * height_ > options.max_pixels) {
+        throw format_error(png_format, ImageStatus::too_large,
+                           std::to_string(width_) + " x " + std::to_string(height_) + " pixels");
+    }
+}
+
+/// Makes libpng give bytes: samples of 8 bits, or palette indexes, one a byte.
+void PngReader::choose_transforms() {
+    const int color_type = png_get_color_type(png_, info_);
+    switch (color_type) {
+    case PNG_COLOR_TYPE_PALETTE: {
+        png_colorp palette = nullptr;
+        int entries = 0;
+        png_get_PLTE(png_, info_, &palette, &entries);
+        static_assert(sizeof(png_color) == 3);
+        palette_grey_ = palette_to_grey({reinterpret_cast<const std::uint8_t*>(palette),
+                                         static_cast<std::size_t>(entries) * 3});
+        indexed_ = true;
+        break;
+    }
+    case PNG_COLOR_TYPE_GRAY_ALPHA:
+        to_grey_ = grey_alpha_to_grey;
+        break;
+    case PNG_COLOR_TYPE_RGB:
+        to_grey_ = rgb_to_grey(best_isa());
+        break;
+    case PNG_COLOR_TYPE_RGB_ALPHA:
+        to_grey_ = rgbx_to_grey(best_isa());
+        break;
+    default:
+        break;
+    }
+    guard([this, color_type] {
+        if (color_type == PNG_COLOR_TYPE_GRAY) {
+            png_set_expand_gray_1_2_4_to_8(png_);
+        }
+        png_set_packing(png_);
+        png_set_strip_16(png_);
+        png_read_update_info(png_, info_);
+    });
+    row_.resize(png_get_rowbytes(png_, info_));
+}
+
+/// Reads one scanline of `width` pixels; inside guard.
+void PngReader::read_row_to_grey(std::uint8_t* grey, std::size_t width) {
+    png_read_row(png_, row_.data(), nullptr);
+    if (to_grey_ != nullptr) {
+        to_grey_(row_.data(), grey, width);
+    } else if (indexed_) {
+        std::transform(row_.data(), row_.data() + width, grey,
+                       [this](std::uint8_t index) { return palette_grey_[index]; });
+    } else {
+        std::memcpy(grey, row_.data(), width);
+    }
+}
+
+/// Gives the sink all rows, group by group.
+void PngReader::read_rows(GreySink& sink) {
+    std::vector<std::uint8_t> grey(std::size_t{width_} * rows_per_group);
+    for (std::uint32_t y = 0; y < height_; y += rows_per_group) {
+        const std::uint32_t count = std::min(rows_per_group, height_ - y);
+        guard([&] {
+            for (std::uint32_t i = 0; i < count; ++i) {
+                read_row_to_grey(grey.data() + std::size_t{i} * width_, width_);
+            }
+        });
+        sink.rows(grey.data(), width_, count);
+    }
+}
+
+/// Gathers the seven passes in a grey picture, one byte a pixel, then gives it to the sink. (libpng
+/// itself would gather them in full pixels.)
+void PngReader::read_interlaced(GreySink& sink) {
+    const std::size_t width = width_;
+    // Not zeroed: a small file that claims a large picture should cost no memory before it fails.
+    const auto picture = std::make_unique_for_overwrite<std::uint8_t[]>(width * height_);
+    std::vector<std::uint8_t> grey(width);
+    guard([&] {
+        for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; ++pass) {
+            const std::uint32_t columns = PNG_PASS_COLS(width_, pass);
+            const std::uint32_t lines = columns == 0 ? 0 : PNG_PASS_ROWS(height_, pass);
+            for (std::uint32_t line = 0; line < lines; ++line) {
+                read_row_to_grey(grey.data(), columns);
+                std::uint8_t* row =
+                    picture.get() + width * PNG_ROW_FROM_PASS_ROW(std::size_t{line}, pass);
+                for (std::uint32_t column = 0; column < columns; ++column) {
+                    row[PNG_COL_FROM_PASS_COL(column, pass)] = grey[column];
+                }
+            }
+        }
+    });
+    sink.rows(picture.get(), width, height_);
+}
+
+ImageInfo PngReader::read(const DecodeOptions& options, GreySink& sink) {
+    read_header(options);
+    choose_transforms();
+    sink.start(width_, height_);
+    if (interlaced_) {
+        read_interlaced(sink);
+    } else {
+        read_rows(sink);
+    }
+    return {.width = width_, .height = height_, .format = png_format.name};
+}
+
+ImageInfo decode_png(std::span<const std::uint8_t> image, const DecodeOptions& options,
+                     GreySink& sink) {
+    PngReader reader(image);
+    return reader.read(options, sink);
+}
+
+/// The XMP packet of an iTXt chunk, empty where it holds another text or a compressed one.
+std::string_view xmp_of(std::string_view text) {
+    using namespace std::string_view_literals;
+    constexpr auto keyword = "XML:com.adobe.xmp\0\0\0"sv; // then: not compressed, method 0
+    if (!text.starts_with(keyword)) {
+        return {};
+    }
+    text.remove_prefix(keyword.size());
+    for (int field = 0; field < 2; ++field) { // language tag, translated keyword
+        const std::size_t end = text.find('\0');
+        if (end == std::string_view::npos) {
+            return {};
+        }
+        text.remove_prefix(end + 1);
+    }
+    return text;
+}
+
+/// Walks the chunks, those after the image data too, to an eXIf or XMP chunk. EXIF that old
+/// versions of ImageMagick wrote as text ("Raw profile type exif") is not read, nor compressed XMP.
+Orientation png_orientation(std::span<const std::uint8_t> image) {
+    constexpr std::size_t head_size = 8; // length, type
+    constexpr std::size_t crc_size = 4;
+    std::span<const std::uint8_t> exif;
+    std::string_view xmp;
+    auto rest = image.subspan(std::min(signature_size, image.size()));
+    while (rest.size() >= head_size + crc_size) {
+        const std::size_t length = png_get_uint_32(rest.data());
+        if (length > rest.size() - head_size - crc_size) {
+            break;
+        }
+        const auto data = rest.subspan(head_size, length);
+        const std::string_view type(reinterpret_cast<const char*>(rest.data()) + 4, 4);
+        if (type == "eXIf") {
+            exif = data;
+        } else if (type == "iTXt") {
+            const auto packet = xmp_of({reinterpret_cast<const char*>(data.data()), data.size()});
+            xmp = packet.empty() ? xmp : packet;
+        } else if (type == "IEND") {
+            break;
+        }
+        rest = rest.subspan(head_size + length + crc_size);
+    }
+    return image_orientation(exif, xmp);
+}
+
+} // namespace
+
+const Format png_format{
+    .name = "png", .title = "PNG", .decode = decode_png, .orientation = png_orientation};
+
+} // namespace vamhash

@@ -1,0 +1,130 @@
+#include "engine/channel.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <poll.h>
+#include <string>
+#include <sys/socket.h>
+
+namespace vamhash {
+
+namespace {
+
+constexpr std::size_t input_buffer_size = 64 * 1024;
+constexpr std::size_t output_flush_size = 64 * 1024;
+constexpr std::size_t max_error_length = 1000; // bytes of message; a sentence is enough
+
+[[noreturn]] void fail(const char* action) {
+    throw ChannelError(std::string(action) + ": " + std::strerror(errno));
+}
+
+} // namespace
+
+Channel::Channel(int socket) : socket_(socket), input_(input_buffer_size) {}
+
+std::size_t Channel::receive(std::span<std::byte> bytes) const {
+    for (;;) {
+        const ssize_t got = recv(socket_, bytes.data(), bytes.size(), 0);
+        if (got >= 0) {
+            return static_cast<std::size_t>(got);
+        }
+        if (errno != EINTR) {
+            fail("receiving from the backend");
+        }
+    }
+}
+
+std::optional<protocol::FrameHeader> Channel::read_header(std::chrono::seconds idle) {
+    if (input_begin_ == input_end_ && idle.count() > 0) {
+        pollfd waiting{.fd = socket_, .events = POLLIN, .revents = 0};
+        const int ready =
+            poll(&waiting, 1, static_cast<int>(std::chrono::milliseconds(idle).count()));
+        if (ready == 0) {
+            return std::nullopt;
+        }
+    }
+    // Compact, then fill until a whole header is there.
+    if (input_begin_ > 0) {
+        std::memmove(input_.data(), input_.data() + input_begin_, input_end_ - input_begin_);
+        input_end_ -= input_begin_;
+        input_begin_ = 0;
+    }
+    while (input_end_ < sizeof(protocol::FrameHeader)) {
+        const std::size_t got = receive(std::span(input_).subspan(input_end_));
+        if (got == 0) {
+            if (input_end_ == 0) {
+                return std::nullopt;
+            }
+            throw ChannelError("the backend closed the socket inside a frame");
+        }
+        input_end_ += got;
+    }
+    protocol::FrameHeader header{};
+    std::memcpy(&header, input_.data(), sizeof header);
+    input_begin_ = sizeof header;
+    if (header.magic != protocol::magic || header.length > protocol::max_payload) {
+        throw ChannelError("a frame has a bad header");
+    }
+    return header;
+}
+
+void Channel::read_payload(std::span<std::byte> bytes) {
+    const std::size_t buffered = std::min(bytes.size(), input_end_ - input_begin_);
+    if (buffered > 0) {
+        std::memcpy(bytes.data(), input_.data() + input_begin_, buffered);
+        input_begin_ += buffered;
+    }
+    for (std::size_t have = buffered; have < bytes.size();) {
+        const std::size_t got = receive(bytes.subspan(have));
+        if (got == 0) {
+            throw ChannelError("the backend closed the socket inside a frame");
+        }
+        have += got;
+    }
+}
+
+void Channel::send_all(std::span<const std::byte> bytes) const {
+    while (!bytes.empty()) {
+        const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (sent < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            fail("sending to the backend");
+        }
+        bytes = bytes.subspan(static_cast<std::size_t>(sent));
+    }
+}
+
+void Channel::write(protocol::Operation operation, std::uint32_t id,
+                    std::span<const std::byte> payload, protocol::Fault status) {
+    const protocol::FrameHeader header{
+        .magic = protocol::magic,
+        .length = static_cast<std::uint32_t>(payload.size()),
+        .operation = static_cast<std::uint16_t>(operation),
+        .status = static_cast<std::uint16_t>(status),
+        .id = id,
+    };
+    const auto head = std::as_bytes(std::span(&header, 1));
+    output_.insert(output_.end(), head.begin(), head.end());
+    if (output_.size() + payload.size() > output_flush_size) {
+        flush();
+        send_all(payload);
+    } else {
+        output_.insert(output_.end(), payload.begin(), payload.end());
+    }
+}
+
+void Channel::write_error(std::uint32_t id, protocol::Fault fault, std::string_view message) {
+    const auto text = message.substr(0, max_error_length);
+    write(protocol::Operation::error, id, std::as_bytes(std::span(text.data(), text.size())),
+          fault);
+}
+
+void Channel::flush() {
+    send_all(output_);
+    output_.clear();
+}
+
+} // namespace vamhash

@@ -1,0 +1,70 @@
+// The engine's end of the socketpair: whole frames in, whole frames out, blocking.
+#pragma once
+
+#ifdef POSTGRES_H
+#error "postgres.h belongs to src/pg only"
+#endif
+
+#include "protocol/frame.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string_view>
+#include <vector>
+
+namespace vamhash {
+
+/// The peer broke the protocol or the socket failed: the engine cannot go on.
+class ChannelError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+class Channel {
+  public:
+    explicit Channel(int socket);
+
+    /// Waits for the next frame's header. Gives nothing at end of file, or when `idle` passes
+    /// without a byte (zero: no limit).
+    std::optional<protocol::FrameHeader> read_header(std::chrono::seconds idle);
+
+    /// Reads exactly `bytes.size()` bytes of payload.
+    void read_payload(std::span<std::byte> bytes);
+
+    /// Reads a payload that must have exactly the size of T.
+    template <typename T>
+    T read_struct(const protocol::FrameHeader& header) {
+        T value{};
+        if (header.length != sizeof(T)) {
+            throw ChannelError("a request's parameters have the wrong size");
+        }
+        read_payload(std::as_writable_bytes(std::span(&value, 1)));
+        return value;
+    }
+
+    /// Queues a frame; flush() or a full buffer sends it.
+    void write(protocol::Operation operation, std::uint32_t id, std::span<const std::byte> payload,
+               protocol::Fault status = protocol::Fault::none);
+    template <typename T>
+    void write_struct(protocol::Operation operation, std::uint32_t id, const T& value) {
+        write(operation, id, std::as_bytes(std::span(&value, 1)));
+    }
+    void write_error(std::uint32_t id, protocol::Fault fault, std::string_view message);
+    void flush();
+
+  private:
+    [[nodiscard]] std::size_t receive(std::span<std::byte> bytes) const;
+    void send_all(std::span<const std::byte> bytes) const;
+
+    int socket_;
+    std::vector<std::byte> input_;
+    std::size_t input_begin_ = 0;
+    std::size_t input_end_ = 0;
+    std::vector<std::byte> output_;
+};
+
+} // namespace vamhash

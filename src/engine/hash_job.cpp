@@ -1,0 +1,52 @@
+#include "engine/hash_job.h"
+
+#include "engine/hash_image.h"
+#include "engine/request.h"
+
+#include <string>
+
+namespace vamhash {
+
+static_assert(static_cast<int>(protocol::Fault::image_timeout) ==
+              static_cast<int>(ImageStatus::timeout));
+
+void answer_hash(Channel& channel, const protocol::FrameHeader& begin) {
+    const auto request = channel.read_struct<protocol::HashRequest>(begin);
+    std::vector<std::uint8_t> image;
+    bool too_large = false;
+    read_data_frames(channel, begin, [&](std::uint32_t length) -> std::span<std::byte> {
+        too_large = too_large || image.size() + length > request.max_bytes;
+        if (too_large) {
+            return {};
+        }
+        const std::size_t have = image.size();
+        image.resize(have + length);
+        return std::as_writable_bytes(std::span(image)).subspan(have);
+    });
+    if (too_large) {
+        throw ImageError(ImageStatus::too_large,
+                         "image has more than " + std::to_string(request.max_bytes) + " bytes");
+    }
+    const DecodeOptions options{
+        .fast = (request.flags & protocol::hash_fast) != 0,
+        .orient = (request.flags & protocol::hash_orient) != 0,
+        .max_pixels = request.max_pixels,
+    };
+    const HashedImage hashed = hash_image(image, request.wanted, options);
+    protocol::HashResult result{
+        .dhash = hashed.hashes.dhash,
+        .ahash = hashed.hashes.ahash,
+        .whash = hashed.hashes.whash,
+        .phash = hashed.hashes.phash,
+        .whash16 = hashed.hashes.whash16,
+        .width = hashed.info.width,
+        .height = hashed.info.height,
+        .format = {},
+    };
+    hashed.info.format.copy(result.format, sizeof result.format - 1);
+    channel.write_struct(protocol::Operation::result, begin.id, result);
+    channel.write_struct(protocol::Operation::done, begin.id,
+                         protocol::Done{.result_bytes = sizeof result});
+}
+
+} // namespace vamhash

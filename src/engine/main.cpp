@@ -1,0 +1,105 @@
+// vamhash-engine: started by vamhash.so in the roles decode and compute; `hash` is for people.
+#include "engine/hash_image.h"
+#include "engine/process.h"
+#include "engine/serve.h"
+
+#include <charconv>
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+using namespace vamhash;
+
+static constexpr const char* usage =
+    "usage: vamhash-engine hash [--fast] [--orient] FILE...\n"
+    "           prints dhash, ahash, whash, phash, whash16, width, height, format and name of "
+    "each\n"
+    "       vamhash-engine --version\n"
+    "       vamhash-engine decode|compute BACKEND_PID IDLE_SECONDS\n"
+    "           serves the backend on descriptor 3 (started by the extension, not by hand)\n";
+
+/// Reads a whole non-negative decimal number.
+static std::optional<int> parse_number(std::string_view text) {
+    int value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < 0) {
+        return std::nullopt;
+    }
+    return value;
+}
+
+/// Serves one backend; the exit status is 0 but for a broken protocol, which is 1.
+static int serve_backend(Role role, pid_t backend, std::chrono::seconds idle) {
+    settle_beside_backend(backend);
+    try {
+        Channel channel(protocol::engine_socket);
+        serve(channel, role, idle);
+        return 0;
+    } catch (const std::exception&) {
+        return 1; // the backend sees the socket close, kills, reaps and reports
+    }
+}
+
+/// Hashes files and prints a line for each; the exit status is 1 if any failed.
+static int hash_files(std::span<char*> arguments) {
+    DecodeOptions options;
+    int status = 0;
+    for (const char* argument : arguments) {
+        if (std::strcmp(argument, "--fast") == 0) {
+            options.fast = true;
+            continue;
+        }
+        if (std::strcmp(argument, "--orient") == 0) {
+            options.orient = true;
+            continue;
+        }
+        std::ifstream file(argument, std::ios::binary);
+        if (!file) {
+            std::fprintf(stderr, "%s: cannot be opened\n", argument);
+            status = 1;
+            continue;
+        }
+        const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
+        try {
+            const HashedImage image = hash_image(
+                std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()),
+                hash_all, options);
+            std::printf("%016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64
+                        " %u %u %.*s %s\n",
+                        image.hashes.dhash, image.hashes.ahash, image.hashes.whash,
+                        image.hashes.phash, image.hashes.whash16, image.info.width,
+                        image.info.height, static_cast<int>(image.info.format.size()),
+                        image.info.format.data(), argument);
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "%s: %s\n", argument, error.what());
+            status = 1;
+        }
+    }
+    return status;
+}
+
+int main(int argc, char** argv) {
+    const std::string_view command = argc > 1 ? argv[1] : "";
+    if (command == "--version" && argc == 2) {
+        std::puts("vamhash-engine " VAMHASH_VERSION);
+        return 0;
+    }
+    if (command == "hash" && argc > 2) {
+        return hash_files(std::span(argv + 2, static_cast<std::size_t>(argc - 2)));
+    }
+    if ((command == "decode" || command == "compute") && argc == 4) {
+        const auto backend = parse_number(argv[2]);
+        const auto idle = parse_number(argv[3]);
+        if (backend && idle) {
+            return serve_backend(command == "decode" ? Role::decode : Role::compute, *backend,
+                                 std::chrono::seconds(*idle));
+        }
+    }
+    std::fputs(usage, stderr);
+    return 2;
+}

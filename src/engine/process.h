@@ -1,0 +1,16 @@
+// What the engine does to its own process before it serves: so that it ends with its backend,
+// never harms it, and never looks to the postmaster like a crashed backend.
+#pragma once
+
+#include <sys/types.h>
+
+namespace vamhash {
+
+/// Takes the signals that were blocked over the spawn: SIGINT is the backend's business (ignored),
+/// SIGTERM and SIGQUIT end the engine with exit status 0 at any moment. Asks the kernel for SIGTERM
+/// when the backend dies. Ends the process at once if `backend` is already gone. Drops what a
+/// process beside a database must not have: core dumps, new privileges, and its place before the
+/// backend in the out-of-memory killer's order.
+void settle_beside_backend(pid_t backend);
+
+} // namespace vamhash

@@ -1,0 +1,17 @@
+// The engine's main loop: requests from one backend, one after the other.
+#pragma once
+
+#include "engine/channel.h"
+
+#include <chrono>
+
+namespace vamhash {
+
+/// What an engine process does: `decode` sees untrusted image bytes, `compute` arrays only.
+enum class Role { decode, compute };
+
+/// Says HELLO and answers requests until the backend closes the socket or `idle` passes without
+/// one. Throws ChannelError when the backend breaks the protocol.
+void serve(Channel& channel, Role role, std::chrono::seconds idle);
+
+} // namespace vamhash

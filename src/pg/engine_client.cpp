@@ -1,0 +1,579 @@
+/*
+ * engine_client.cpp
+ *		Requests to a vamhash-engine process: the backend's end of the socketpair.
+ *
+ * A session keeps one idle engine a role. A request takes it, or starts another
+ * if it is taken already (the query given to similar_pairs may itself call
+ * similar_pairs), and gives it back when its DONE or its ERROR has been read.
+ *
+ * While a request runs, its engine is busy. Whatever error ends the request -
+ * cancel, timeout, a fault of the query that feeds it - the end of the
+ * (sub)transaction that began it finds the engine busy and kills it: half a
+ * request must never be taken for the next one. Killing costs the next call a
+ * start of a few milliseconds.
+ *
+ * Every reply is treated as hostile: an engine reads untrusted images. Magic,
+ * id, operation, lengths and UTF-8 are checked before anything is used, and a
+ * mismatch kills the engine and is an ERROR.
+ */
+#include "pg/postgres.hpp"
+#include "pg/engine_client.hpp"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+extern "C"
+{
+#include "access/xact.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+}
+
+#include "pg/engine_process.hpp"
+#include "pg/settings.hpp"
+
+using namespace vamhash::protocol;
+
+/* Room for whole small replies, so that they cost one recv(). */
+#define INPUT_BUFFER_SIZE 8192
+
+/* An engine this near to its idle timeout is not used again: it may be ending. */
+#define IDLE_MARGIN_MS 1000
+
+#define MAX_ERROR_LENGTH 1000
+
+struct Engine
+{
+	struct Engine *next;
+	EngineRole role;
+	pid_t pid;
+	int socket;
+	bool busy;
+	SubTransactionId subid; /* that the running request belongs to */
+	uint32 request_id;
+	uint64 results;	  /* bytes of RESULT payload read, this request */
+	int idle_seconds; /* its idle timeout, 0 for none */
+	TimestampTz idle_since;
+	char *payload; /* last RESULT's, of max_payload bytes, made when first needed */
+	Size input_begin;
+	Size input_end;
+	char input[INPUT_BUFFER_SIZE];
+};
+
+/* All engines of this session, in TopMemoryContext. */
+static Engine *engines = NULL;
+
+static const char *
+RoleName(EngineRole role)
+{
+	return role == ENGINE_DECODE ? "decode" : "compute";
+}
+
+/* Unlink an engine and free what it holds, but its process. */
+static void
+ForgetEngine(Engine *engine)
+{
+	Engine **link = &engines;
+
+	while (*link != engine)
+		link = &(*link)->next;
+	*link = engine->next;
+	close(engine->socket);
+	ReleaseExternalFD();
+	if (engine->payload != NULL)
+		pfree(engine->payload);
+	pfree(engine);
+}
+
+/* Kill an engine at once, whatever it is doing. */
+static void
+KillEngine(Engine *engine)
+{
+	pid_t pid = engine->pid;
+
+	ForgetEngine(engine);
+	KillEngineProcess(pid);
+}
+
+/* Kill an engine that broke the protocol and report it. */
+[[noreturn]] static void
+ReportProtocolViolation(Engine *engine, const char *what)
+{
+	EngineRole role = engine->role;
+
+	KillEngine(engine);
+	ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+					errmsg("the vamhash engine (%s) sent an invalid reply", RoleName(role)),
+					errdetail_internal("%s", what),
+					errhint("The engine was stopped; the next call starts a new one.")));
+}
+
+/* Reap an engine that closed its socket and report how it ended. */
+[[noreturn]] static void
+ReportEngineEnd(Engine *engine)
+{
+	EngineRole role = engine->role;
+	pid_t pid = engine->pid;
+	int status;
+
+	ForgetEngine(engine);
+	status = AwaitEngineProcess(pid);
+	ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+					errmsg("the vamhash engine (%s) ended unexpectedly", RoleName(role)),
+					status == -1 ? errdetail("Its exit status is not known.")
+								 : errdetail_internal("%s", wait_result_to_str(status)),
+					errhint("The next call starts a new one.")));
+}
+
+/* Wait until the engine's socket can be read or written, obeying cancel and timeouts. */
+static void
+WaitForEngine(Engine *engine, int socket_event)
+{
+	int events;
+
+	events = WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | socket_event,
+							   engine->socket, -1, PG_WAIT_EXTENSION);
+	if (events & WL_LATCH_SET)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Send all of a message made of several pieces; `pieces` is used up. */
+static void
+SendPieces(Engine *engine, struct iovec *pieces, int count)
+{
+	while (count > 0)
+	{
+		struct msghdr message = {};
+		ssize_t sent;
+
+		message.msg_iov = pieces;
+		message.msg_iovlen = count;
+		sent = sendmsg(engine->socket, &message, MSG_NOSIGNAL);
+		if (sent < 0)
+		{
+			if (errno == EINTR)
+				continue;
+			if (errno != EAGAIN && errno != EWOULDBLOCK)
+				ReportEngineEnd(engine);
+			WaitForEngine(engine, WL_SOCKET_WRITEABLE);
+			continue;
+		}
+		while (count > 0 && (Size) sent >= pieces->iov_len)
+		{
+			sent -= pieces->iov_len;
+			pieces++;
+			count--;
+		}
+		if (count > 0)
+		{
+			pieces->iov_base = (char *) pieces->iov_base + sent;
+			pieces->iov_len -= sent;
+		}
+	}
+}
+
+/* Send one frame of the running request. */
+static void
+SendFrame(Engine *engine, Operation operation, const void *payload, Size length)
+{
+	FrameHeader header;
+	struct iovec pieces[2];
+
+	header.magic = magic;
+	header.length = (uint32) length;
+	header.operation = (uint16) operation;
+	header.status = 0;
+	header.id = engine->request_id;
+	pieces[0].iov_base = &header;
+	pieces[0].iov_len = sizeof(header);
+	pieces[1].iov_base = const_cast<void *>(payload);
+	pieces[1].iov_len = length;
+	SendPieces(engine, pieces, length > 0 ? 2 : 1);
+}
+
+/* Receive what there is, at least a byte, waiting for it. */
+static Size
+ReceiveSome(Engine *engine, char *buffer, Size size)
+{
+	for (;;)
+	{
+		ssize_t got = recv(engine->socket, buffer, size, 0);
+
+		if (got > 0)
+			return got;
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		{
+			WaitForEngine(engine, WL_SOCKET_READABLE);
+			continue;
+		}
+		ReportEngineEnd(engine);
+	}
+}
+
+/* Receive exactly `length` bytes, first those already buffered. */
+static void
+ReceiveExactly(Engine *engine, char *target, Size length)
+{
+	while (length > 0)
+	{
+		Size buffered = engine->input_end - engine->input_begin;
+
+		if (buffered > 0)
+		{
+			Size taken = Min(buffered, length);
+
+			memcpy(target, engine->input + engine->input_begin, taken);
+			engine->input_begin += taken;
+			target += taken;
+			length -= taken;
+		}
+		else if (length >= INPUT_BUFFER_SIZE)
+		{
+			Size got = ReceiveSome(engine, target, length);
+
+			target += got;
+			length -= got;
+		}
+		else
+		{
+			engine->input_begin = 0;
+			engine->input_end = 0;
+			engine->input_end = ReceiveSome(engine, engine->input, INPUT_BUFFER_SIZE);
+		}
+	}
+}
+
+/* Receive the next frame's header and check all that can be checked of it. */
+static FrameHeader
+ReceiveHeader(Engine *engine)
+{
+	FrameHeader header;
+
+	ReceiveExactly(engine, (char *) &header, sizeof(header));
+	if (header.magic != magic)
+		ReportProtocolViolation(engine, "bad magic number");
+	if (header.length > max_payload)
+		ReportProtocolViolation(engine, "a frame is too long");
+	if (header.id != engine->request_id)
+		ReportProtocolViolation(engine, "answer to another request");
+	return header;
+}
+
+/* Read HELLO and check that the engine was built with this library. */
+static void
+ReceiveHello(Engine *engine)
+{
+	FrameHeader header = ReceiveHeader(engine);
+	Hello hello;
+
+	if (header.operation != (uint16) Operation::hello || header.length != sizeof(hello))
+		ReportProtocolViolation(engine, "expected HELLO");
+	ReceiveExactly(engine, (char *) &hello, sizeof(hello));
+	hello.build[sizeof(hello.build) - 1] = '\0';
+	if (hello.protocol_version != version || strcmp(hello.build, VAMHASH_VERSION) != 0)
+	{
+		KillEngine(engine);
+		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+						errmsg("the installed vamhash engine is not of this version"),
+						errdetail_internal("The library is version %s.", VAMHASH_VERSION),
+						errhint("Run \"make install\" again, and reconnect.")));
+	}
+}
+
+/* Kill the engines whose request belongs to a (sub)transaction that ends; all if InvalidSub… */
+static void
+KillBusyEngines(SubTransactionId subid)
+{
+	Engine *engine = engines;
+
+	while (engine != NULL)
+	{
+		Engine *next = engine->next;
+
+		if (engine->busy && (subid == InvalidSubTransactionId || engine->subid == subid))
+			KillEngine(engine);
+		engine = next;
+	}
+}
+
+/* At the end of a transaction no request is running. */
+static void
+EngineXactCallback(XactEvent event, void *)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT ||
+		event == XACT_EVENT_PARALLEL_ABORT || event == XACT_EVENT_PARALLEL_COMMIT ||
+		event == XACT_EVENT_PREPARE)
+		KillBusyEngines(InvalidSubTransactionId);
+}
+
+/* A subtransaction that aborts takes its requests with it; one that ends well hands them up. */
+static void
+EngineSubXactCallback(SubXactEvent event, SubTransactionId my_subid, SubTransactionId parent_subid,
+					  void *)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		KillBusyEngines(my_subid);
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (Engine *engine = engines; engine != NULL; engine = engine->next)
+		{
+			if (engine->busy && engine->subid == my_subid)
+				engine->subid = parent_subid;
+		}
+	}
+}
+
+/* Leave no engine behind: the postmaster must not inherit one. */
+static void
+KillAllEngines(int, Datum)
+{
+	while (engines != NULL)
+		KillEngine(engines);
+}
+
+/*
+ * Register, once a backend, what ends engines: the end of a (sub)transaction and
+ * of the backend. Not in _PG_init(): a callback registered in the postmaster is
+ * not kept by its children.
+ */
+static void
+RegisterEngineCallbacks(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	RegisterXactCallback(EngineXactCallback, NULL);
+	RegisterSubXactCallback(EngineSubXactCallback, NULL);
+	on_proc_exit(KillAllEngines, 0);
+	registered = true;
+}
+
+/* Start an engine and hear its HELLO; it is busy from its first moment. */
+static Engine *
+StartEngine(EngineRole role)
+{
+	Engine *engine;
+
+	RegisterEngineCallbacks();
+	engine = (Engine *) MemoryContextAllocZero(TopMemoryContext, sizeof(Engine));
+	PG_TRY();
+	{
+		engine->pid =
+			SpawnEngineProcess(RoleName(role), vamhash_engine_idle_timeout, &engine->socket);
+	}
+	PG_CATCH();
+	{
+		pfree(engine);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	engine->role = role;
+	engine->idle_seconds = vamhash_engine_idle_timeout;
+	engine->busy = true;
+	engine->subid = GetCurrentSubTransactionId();
+	engine->next = engines;
+	engines = engine;
+	ReceiveHello(engine);
+	return engine;
+}
+
+/* Is an idle engine alive, and sure to stay so until it is sent something? */
+static bool
+EngineIsUsable(Engine *engine)
+{
+	char byte;
+
+	if (engine->idle_seconds > 0 &&
+		TimestampDifferenceExceeds(engine->idle_since, GetCurrentTimestamp(),
+								   engine->idle_seconds * 1000 - IDLE_MARGIN_MS))
+		return false;
+	/* End of file, an error, or a byte that nobody asked for: not usable. */
+	return recv(engine->socket, &byte, 1, MSG_PEEK) < 0 &&
+		   (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* Take the idle engine of a role, or start one. */
+static Engine *
+AcquireEngine(EngineRole role)
+{
+	Engine *engine = engines;
+
+	while (engine != NULL)
+	{
+		Engine *next = engine->next;
+
+		if (engine->role == role && !engine->busy)
+		{
+			if (EngineIsUsable(engine))
+			{
+				engine->busy = true;
+				engine->subid = GetCurrentSubTransactionId();
+				return engine;
+			}
+			KillEngine(engine);
+		}
+		engine = next;
+	}
+	return StartEngine(role);
+}
+
+/* Give an engine back after its request; one idle engine a role is kept. */
+static void
+ReleaseEngine(Engine *engine)
+{
+	engine->busy = false;
+	engine->idle_since = GetCurrentTimestamp();
+	for (Engine *other = engines; other != NULL; other = other->next)
+	{
+		if (other != engine && other->role == engine->role && !other->busy)
+		{
+			KillEngine(engine);
+			return;
+		}
+	}
+}
+
+/* SQLSTATE of a fault that the engine reports. 22V01 and 22V02 are vamhash's own (docs). */
+static int
+FaultSqlState(uint16 fault)
+{
+	switch ((Fault) fault)
+	{
+	case Fault::image_truncated:
+		return MAKE_SQLSTATE('2', '2', 'V', '0', '1');
+	case Fault::image_corrupt:
+		return MAKE_SQLSTATE('2', '2', 'V', '0', '2');
+	case Fault::image_unsupported:
+		return ERRCODE_FEATURE_NOT_SUPPORTED;
+	case Fault::image_too_large:
+		return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+	case Fault::out_of_memory:
+		return ERRCODE_OUT_OF_MEMORY;
+	default:
+		return ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
+	}
+}
+
+/* Read the message of an ERROR frame, free the engine for its next request, and raise it. */
+[[noreturn]] static void
+RaiseEngineError(Engine *engine, const FrameHeader *header)
+{
+	char *message;
+
+	if (header->length > MAX_ERROR_LENGTH)
+		ReportProtocolViolation(engine, "an error message is too long");
+	message = (char *) palloc0(header->length + 1);
+	ReceiveExactly(engine, message, header->length);
+	if (!pg_verify_mbstr(PG_UTF8, message, header->length, true))
+		ReportProtocolViolation(engine, "an error message is not UTF-8");
+	message = pg_any_to_server(message, header->length, PG_UTF8);
+	ReleaseEngine(engine);
+	ereport(ERROR, (errcode(FaultSqlState(header->status)), errmsg_internal("%s", message),
+					header->status == (uint16) Fault::image_too_large
+						? errdetail("\"vamhash.max_image_pixels\" is %d.", vamhash_max_image_pixels)
+						: 0));
+}
+
+/* Start a request; its frames then go by EngineSendData() and EngineSendEnd(). */
+EngineRequest *
+EngineBegin(EngineRole role, Operation operation, const void *params, Size length)
+{
+	Engine *engine;
+
+	CHECK_FOR_INTERRUPTS();
+	engine = AcquireEngine(role);
+	engine->request_id++;
+	engine->results = 0;
+	SendFrame(engine, operation, params, length);
+	return engine;
+}
+
+/* Send bytes of the request in DATA frames of at most max_payload bytes. */
+void
+EngineSendData(EngineRequest *request, const void *bytes, Size length)
+{
+	const char *rest = (const char *) bytes;
+
+	while (length > 0)
+	{
+		Size part = Min(length, (Size) max_payload);
+
+		CHECK_FOR_INTERRUPTS();
+		SendFrame(request, Operation::data, rest, part);
+		rest += part;
+		length -= part;
+	}
+}
+
+/* Send END: the engine may now answer. */
+void
+EngineSendEnd(EngineRequest *request)
+{
+	SendFrame(request, Operation::end, NULL, 0);
+}
+
+/*
+ * Wait for the next RESULT of the request; its payload is good until the next
+ * call. False once DONE has been read, and the engine is free again. An ERROR of
+ * the engine's is raised here.
+ */
+bool
+EngineReceiveResult(EngineRequest *request, const char **payload, Size *length)
+{
+	FrameHeader header;
+
+	CHECK_FOR_INTERRUPTS();
+	header = ReceiveHeader(request);
+	switch ((Operation) header.operation)
+	{
+	case Operation::result:
+		if (request->payload == NULL)
+			request->payload = (char *) MemoryContextAlloc(TopMemoryContext, max_payload);
+		ReceiveExactly(request, request->payload, header.length);
+		*payload = request->payload;
+		*length = header.length;
+		request->results += header.length;
+		return true;
+
+	case Operation::done:
+	{
+		Done done;
+
+		if (header.length != sizeof(done))
+			ReportProtocolViolation(request, "DONE has a wrong length");
+		ReceiveExactly(request, (char *) &done, sizeof(done));
+		if (done.result_bytes != request->results)
+			ReportProtocolViolation(request, "DONE does not match the results");
+		if (request->input_begin != request->input_end)
+			ReportProtocolViolation(request, "bytes after DONE");
+		ReleaseEngine(request);
+		return false;
+	}
+
+	case Operation::error:
+		RaiseEngineError(request, &header);
+
+	default:
+		ReportProtocolViolation(request, "unexpected operation");
+	}
+}
+
+/* Report a RESULT whose content cannot be right; the engine is killed. */
+void
+EngineRejectResult(EngineRequest *request, const char *what)
+{
+	ReportProtocolViolation(request, what);
+}

@@ -1,0 +1,31 @@
+/*
+ * engine_client.hpp
+ *		Requests to a vamhash-engine process: the backend's end of the socketpair.
+ *
+ *		EngineRequest *request = EngineBegin(ENGINE_DECODE, Operation::begin_hash, &params, size);
+ *		EngineSendData(request, bytes, length);		(any number of times)
+ *		EngineSendEnd(request);
+ *		while (EngineReceiveResult(request, &payload, &length))
+ *			...
+ *
+ *		A request that is left by an error, at any point, needs no clean-up by its
+ *		caller: the end of the (sub)transaction kills its engine.
+ */
+#pragma once
+
+#include "protocol/frame.h"
+
+typedef enum EngineRole
+{
+	ENGINE_DECODE,
+	ENGINE_COMPUTE,
+} EngineRole;
+
+typedef struct Engine EngineRequest;
+
+extern EngineRequest *EngineBegin(EngineRole role, vamhash::protocol::Operation operation,
+								  const void *params, Size length);
+extern void EngineSendData(EngineRequest *request, const void *bytes, Size length);
+extern void EngineSendEnd(EngineRequest *request);
+extern bool EngineReceiveResult(EngineRequest *request, const char **payload, Size *length);
+[[noreturn]] extern void EngineRejectResult(EngineRequest *request, const char *what);

@@ -1,0 +1,17 @@
+/*
+ * engine_process.hpp
+ *		Starting, killing and reaping vamhash-engine processes.
+ */
+#pragma once
+
+/* Start the engine installed beside this library; *socket_out is this side's end, non-blocking. */
+extern pid_t SpawnEngineProcess(const char *role, int idle_seconds, int *socket_out);
+
+/* Has the process ended? Then it is reaped and *status is what waitpid() gave, or -1 if unknown. */
+extern bool EngineProcessEnded(pid_t pid, int *status);
+
+/* Give a process that is about to end up to a second to do so, then kill it; reap it. */
+extern int AwaitEngineProcess(pid_t pid);
+
+/* Kill a process at once and reap it. */
+extern void KillEngineProcess(pid_t pid);

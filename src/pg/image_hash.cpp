@@ -1,0 +1,171 @@
+/*
+ * image_hash.cpp
+ *		Hashing one image in the engine, from bytes or from a server file.
+ *
+ * A file is read here, not in the engine: the engine that sees image bytes has no
+ * business with files, and the right to read one is the SQL user's. It goes over
+ * in pieces, so that the backend never holds it whole.
+ */
+#include "pg/postgres.hpp"
+#include "pg/image_hash.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern "C"
+{
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+}
+
+#include "pg/engine_client.hpp"
+#include "pg/settings.hpp"
+
+using namespace vamhash::protocol;
+
+#define FILE_READ_SIZE (256 * 1024)
+
+/* Parse the argument `decode`: true for 'fast', false for 'exact'. */
+static bool
+DecodeIsFast(const text *decode)
+{
+	const char *word = VARDATA_ANY(decode);
+	int length = VARSIZE_ANY_EXHDR(decode);
+
+	if (length == 5 && memcmp(word, "exact", 5) == 0)
+		return false;
+	if (length == 4 && memcmp(word, "fast", 4) == 0)
+		return true;
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unrecognized decode mode \"%.*s\"", length, word),
+					errhint("It is 'exact' or 'fast'.")));
+}
+
+/* Raise the error for an encoded image over vamhash.max_image_bytes. */
+static void
+CheckImageLength(uint64 length)
+{
+	if (length > (uint64) vamhash_max_image_bytes)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("image is too large: %llu bytes", (unsigned long long) length),
+						errdetail("\"vamhash.max_image_bytes\" is %d.", vamhash_max_image_bytes)));
+}
+
+/* Open a server file for reading, with the caller's right to do so checked. */
+static int
+OpenImageFile(const char *path, struct stat *status)
+{
+	int file;
+
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied to read server files"),
+						errdetail("Only members of role pg_read_server_files may hash server "
+								  "files.")));
+	/* Not to hang on a FIFO before we know that it is one. */
+	file = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
+	if (file < 0 || fstat(file, status) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(), errmsg("could not open image file \"%s\": %m", path)));
+	if (!S_ISREG(status->st_mode))
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is %s", path,
+							   S_ISDIR(status->st_mode) ? "a directory" : "not a regular file")));
+	CheckImageLength(status->st_size);
+	return file;
+}
+
+/* Send a file's bytes as the request's DATA; it must stay as long as it was when opened. */
+static void
+SendFile(EngineRequest *request, const char *path, int file, off_t size)
+{
+	char *buffer = (char *) palloc(FILE_READ_SIZE);
+	off_t sent = 0;
+
+	for (;;)
+	{
+		ssize_t got = read(file, buffer, FILE_READ_SIZE);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			ereport(ERROR, (errcode_for_file_access(),
+							errmsg("could not read image file \"%s\": %m", path)));
+		sent += got;
+		if (sent > size || (got == 0 && sent < size))
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("image file \"%s\" changed while it was read", path)));
+		if (got == 0)
+			break;
+		EngineSendData(request, buffer, got);
+	}
+	pfree(buffer);
+}
+
+/* Check what a reply says beyond its frame's form. */
+static void
+CheckHashResult(EngineRequest *request, const HashResult *result)
+{
+	if (result->width < 1 || result->width > PG_INT32_MAX || result->height < 1 ||
+		result->height > PG_INT32_MAX || result->format[0] == '\0')
+		EngineRejectResult(request, "an image without size or format");
+	for (Size i = 0; i < sizeof(result->format); i++)
+	{
+		char c = result->format[i];
+
+		if (c != '\0' && !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')))
+			EngineRejectResult(request, "an image format that is not a word");
+	}
+	if (result->format[sizeof(result->format) - 1] != '\0')
+		EngineRejectResult(request, "an image format that does not end");
+}
+
+/*
+ * Hash one image. `wanted` says which hashes to compute, the others are 0;
+ * `decode` is 'exact' or 'fast'; `orient` applies the EXIF orientation. Raises
+ * SQLSTATE 22V01 for a truncated image, 22V02 for a corrupt one, 0A000 for one
+ * that cannot be read, 54000 for one that is too large.
+ */
+HashResult
+HashImage(const ImageSource *source, HashWanted wanted, const text *decode, bool orient)
+{
+	bool fast = DecodeIsFast(decode);
+	HashRequest params = {};
+	EngineRequest *request;
+	HashResult result;
+	const char *payload;
+	Size length;
+	int file = -1;
+	struct stat status;
+
+	if (source->path != NULL)
+		file = OpenImageFile(source->path, &status);
+	else
+		CheckImageLength(source->length);
+
+	params.wanted = wanted;
+	params.flags = (fast ? hash_fast : 0) | (orient ? hash_orient : 0);
+	params.max_bytes = vamhash_max_image_bytes;
+	params.max_pixels = vamhash_max_image_pixels;
+	request = EngineBegin(ENGINE_DECODE, Operation::begin_hash, &params, sizeof(params));
+	if (source->path != NULL)
+	{
+		SendFile(request, source->path, file, status.st_size);
+		CloseTransientFile(file);
+	}
+	else
+		EngineSendData(request, source->bytes, source->length);
+	EngineSendEnd(request);
+
+	if (!EngineReceiveResult(request, &payload, &length) || length != sizeof(result))
+		EngineRejectResult(request, "expected the hashes of one image");
+	memcpy(&result, payload, sizeof(result));
+	CheckHashResult(request, &result);
+	if (EngineReceiveResult(request, &payload, &length))
+		EngineRejectResult(request, "expected DONE after the hashes of one image");
+	return result;
+}

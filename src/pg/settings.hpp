@@ -1,0 +1,13 @@
+/*
+ * settings.hpp
+ *		The vamhash.* settings. They change only where and how fast work is
+ *		done, and what is refused; never what a hash or a distance is.
+ */
+#pragma once
+
+extern int vamhash_threads;
+extern int vamhash_max_image_bytes;
+extern int vamhash_max_image_pixels;
+extern int vamhash_engine_idle_timeout;
+
+extern void DefineVamhashSettings(void);

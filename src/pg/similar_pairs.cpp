@@ -1,0 +1,293 @@
+/*
+ * similar_pairs.cpp
+ *		SQL function similar_pairs(): all pairs of a query's rows within a Hamming
+ *		distance, compared by the engine.
+ *
+ * The query's hashes go to the engine as they are read; its keys stay here, in a
+ * KeyStore. The engine answers with pairs of row numbers, and each becomes a row of
+ * the result: the smaller key first, pairs of one key with itself left out.
+ */
+#include "pg/postgres.hpp"
+
+extern "C"
+{
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/tuplestore.h"
+#include "utils/typcache.h"
+}
+
+#include "pg/engine_client.hpp"
+#include "pg/key_store.hpp"
+#include "pg/keyed_query.hpp"
+#include "pg/settings.hpp"
+
+using namespace vamhash::protocol;
+
+/* Bytes of hashes collected before they are sent. */
+#define SEND_BUFFER_SIZE (256 * 1024)
+
+/* A join being fed by the query's rows. */
+typedef struct PairsInput
+{
+	EngineRequest *request;
+	KeyStore *keys;
+	int columns;
+	uint64 *rows; /* hashes not sent yet */
+	int row_count;
+	int row_limit;
+} PairsInput;
+
+/* What pairs become rows with. */
+typedef struct PairsOutput
+{
+	KeyStore *keys;
+	FmgrInfo *compare; /* btree comparison of the key type */
+	Oid collation;
+	PairsRequest params;
+	bool as_array; /* distances int[], not distance int */
+	Tuplestorestate *store;
+	TupleDesc desc;
+	MemoryContext row_context;
+} PairsOutput;
+
+/* Send the hashes collected so far. */
+static void
+SendRows(PairsInput *input)
+{
+	EngineSendData(input->request, input->rows,
+				   (Size) input->row_count * input->columns * sizeof(uint64));
+	input->row_count = 0;
+}
+
+/* KeyedRowTaker: keep a row's key and collect its hashes; a row with a null hash is left out. */
+static void
+TakeHashRow(void *state, Datum key, const Datum *values, const bool *nulls)
+{
+	PairsInput *input = (PairsInput *) state;
+	uint64 *row = input->rows + (Size) input->row_count * input->columns;
+
+	for (int i = 0; i < input->columns; i++)
+	{
+		if (nulls[i])
+			return;
+		row[i] = (uint64) DatumGetInt64(values[i]);
+	}
+	if (CountKeys(input->keys) >= PG_UINT32_MAX)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("the query returns more than %u rows", PG_UINT32_MAX)));
+	AppendKey(input->keys, key);
+	if (++input->row_count == input->row_limit)
+		SendRows(input);
+}
+
+/* Turn one pair of the engine's into a row of the result. */
+static void
+PutPair(PairsOutput *output, const PairRecord *pair, const uint8 *distances)
+{
+	MemoryContext context = MemoryContextSwitchTo(output->row_context);
+	Datum values[3];
+	bool nulls[3] = {};
+	int order;
+
+	values[0] = GetKey(output->keys, pair->a, 0);
+	values[1] = GetKey(output->keys, pair->b, 1);
+	order =
+		DatumGetInt32(FunctionCall2Coll(output->compare, output->collation, values[0], values[1]));
+	if (order != 0)
+	{
+		if (order > 0)
+		{
+			Datum greater = values[0];
+
+			values[0] = values[1];
+			values[1] = greater;
+		}
+		if (output->as_array)
+		{
+			Datum elements[max_columns];
+
+			for (uint32 i = 0; i < output->params.columns; i++)
+				elements[i] = Int32GetDatum(distances[i]);
+			values[2] = PointerGetDatum(construct_array(elements, output->params.columns, INT4OID,
+														sizeof(int32), true, TYPALIGN_INT));
+		}
+		else
+			values[2] = Int32GetDatum(distances[0]);
+		tuplestore_putvalues(output->store, output->desc, values, nulls);
+	}
+	MemoryContextSwitchTo(context);
+	MemoryContextReset(output->row_context);
+}
+
+/* Read the engine's pairs, check them and put them into the result. */
+static void
+PutPairs(EngineRequest *request, PairsOutput *output)
+{
+	Size record_size = pair_record_size(output->params.columns);
+	uint64 rows = CountKeys(output->keys);
+	const char *payload;
+	Size length;
+
+	while (EngineReceiveResult(request, &payload, &length))
+	{
+		if (length % record_size != 0)
+			EngineRejectResult(request, "a part of a pair");
+		for (const char *record = payload; record < payload + length; record += record_size)
+		{
+			const uint8 *distances = (const uint8 *) record + sizeof(PairRecord);
+			PairRecord pair;
+
+			memcpy(&pair, record, sizeof(pair));
+			if (pair.a >= pair.b || pair.b >= rows)
+				EngineRejectResult(request, "a pair of rows that are not there");
+			for (uint32 i = 0; i < output->params.columns; i++)
+			{
+				if (distances[i] > output->params.thresholds[i])
+					EngineRejectResult(request, "a pair beyond the distance asked for");
+			}
+			PutPair(output, &pair, distances);
+		}
+	}
+}
+
+/* Raise an error unless a threshold is a distance that 64-bit hashes can have. */
+static uint8
+CheckThreshold(int32 threshold)
+{
+	if (threshold < 0 || threshold > 64)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("max_distance must be between 0 and 64, not %d", threshold)));
+	return (uint8) threshold;
+}
+
+/* Take the thresholds from the argument max_distances int[]. */
+static void
+GetThresholds(ArrayType *array, PairsRequest *params)
+{
+	Datum *elements;
+	bool *nulls;
+	int count;
+
+	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT, &elements, &nulls, &count);
+	if (ARR_NDIM(array) != 1 || count > (int) max_columns)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("max_distances must be a one-dimensional array of 1 to %u distances",
+							   max_columns)));
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("max_distances must not contain nulls")));
+		params->thresholds[i] = CheckThreshold(DatumGetInt32(elements[i]));
+	}
+	params->columns = count;
+}
+
+/* OID of type phash64: it is in the schema of the function that was called. */
+static Oid
+GetHashType(FunctionCallInfo fcinfo)
+{
+	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("phash64"),
+							   ObjectIdGetDatum(get_func_namespace(fcinfo->flinfo->fn_oid)));
+
+	if (!OidIsValid(type))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("type phash64 is not in the schema of the vamhash extension")));
+	return type;
+}
+
+/* Prepare a result that is put into a tuplestore; the key type is that of its first column. */
+static void
+PrepareOutput(FunctionCallInfo fcinfo, PairsOutput *output)
+{
+	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext context;
+	TypeCacheEntry *type;
+
+	InitMaterializedSRF(fcinfo, 0);
+	output->store = info->setResult;
+	output->desc = info->setDesc;
+	type = lookup_type_cache(TupleDescAttr(output->desc, 0)->atttypid, TYPECACHE_CMP_PROC_FINFO);
+	if (!OidIsValid(type->cmp_proc_finfo.fn_oid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+						errmsg("keys of type %s have no order", format_type_be(type->type_id)),
+						errdetail("A key's type needs a default btree operator class: the smaller "
+								  "key of a pair comes first.")));
+	output->compare = &type->cmp_proc_finfo;
+	output->collation = type->typcollation;
+	context = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);
+	output->row_context =
+		AllocSetContextCreate(CurrentMemoryContext, "vamhash pair", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(context);
+}
+
+/* Run the join of similar_pairs() with its thresholds in output->params. */
+static void
+JoinQuery(FunctionCallInfo fcinfo, PairsOutput *output)
+{
+	const char *query = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	PairsInput input = {};
+
+	PrepareOutput(fcinfo, output);
+	output->params.threads = vamhash_threads;
+	output->keys = MakeKeyStore(TupleDescAttr(output->desc, 0)->atttypid);
+	input.keys = output->keys;
+	input.columns = output->params.columns;
+	input.row_limit = SEND_BUFFER_SIZE / (sizeof(uint64) * input.columns);
+	input.rows = (uint64 *) palloc(SEND_BUFFER_SIZE);
+	input.request = EngineBegin(ENGINE_COMPUTE, Operation::begin_pairs, &output->params,
+								sizeof(output->params));
+	RunKeyedQuery(query, TupleDescAttr(output->desc, 0)->atttypid, input.columns,
+				  GetHashType(fcinfo), TakeHashRow, &input);
+	SendRows(&input);
+	EngineSendEnd(input.request);
+	PutPairs(input.request, output);
+	FreeKeyStore(output->keys);
+	pfree(input.rows);
+	MemoryContextDelete(output->row_context);
+}
+
+/* Are the arguments that matter null? Then the result is empty, as of a strict function. */
+static bool
+ReturnEmptyIfNull(FunctionCallInfo fcinfo)
+{
+	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
+		return false;
+	InitMaterializedSRF(fcinfo, 0);
+	return true;
+}
+
+/* similar_pairs(query text, max_distance int [, key_type anyelement]) */
+VAMHASH_FUNCTION(vamhash_similar_pairs)
+{
+	PairsOutput output = {};
+
+	if (!ReturnEmptyIfNull(fcinfo))
+	{
+		output.params.columns = 1;
+		output.params.thresholds[0] = CheckThreshold(PG_GETARG_INT32(1));
+		JoinQuery(fcinfo, &output);
+	}
+	return (Datum) 0;
+}
+
+/* similar_pairs(query text, max_distances int[] [, key_type anyelement]) */
+VAMHASH_FUNCTION(vamhash_similar_pairs_consensus)
+{
+	PairsOutput output = {};
+
+	if (!ReturnEmptyIfNull(fcinfo))
+	{
+		GetThresholds(PG_GETARG_ARRAYTYPE_P(1), &output.params);
+		output.as_array = true;
+		JoinQuery(fcinfo, &output);
+	}
+	return (Datum) 0;
+}
