@@ -11,7 +11,8 @@ namespace vamhash {
 
 namespace {
 
-constexpr std::size_t input_buffer_size = 64 * 1024;
+// Small, so that little of a large payload takes the way through the buffer.
+constexpr std::size_t input_buffer_size = 4096;
 constexpr std::size_t output_flush_size = 64 * 1024;
 constexpr std::size_t max_error_length = 1000; // bytes of message; a sentence is enough
 
@@ -84,6 +85,19 @@ void Channel::read_payload(std::span<std::byte> bytes) {
     }
 }
 
+void Channel::skip_payload(std::size_t length) {
+    const std::size_t buffered = std::min(length, input_end_ - input_begin_);
+    input_begin_ += buffered;
+    // If that was not all, the buffer is empty and can take what is dropped.
+    for (std::size_t rest = length - buffered; rest > 0;) {
+        const std::size_t got = receive(std::span(input_).first(std::min(rest, input_.size())));
+        if (got == 0) {
+            throw ChannelError("the backend closed the socket inside a frame");
+        }
+        rest -= got;
+    }
+}
+
 void Channel::send_all(std::span<const std::byte> bytes) const {
     while (!bytes.empty()) {
         const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -117,7 +131,9 @@ void Channel::write(protocol::Operation operation, std::uint32_t id,
 }
 
 void Channel::write_error(std::uint32_t id, protocol::Fault fault, std::string_view message) {
-    const auto text = message.substr(0, max_error_length);
+    // A library's message may quote the image: ASCII only, which may also be cut anywhere.
+    std::string text(message.substr(0, max_error_length));
+    std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, '?');
     write(protocol::Operation::error, id, std::as_bytes(std::span(text.data(), text.size())),
           fault);
 }

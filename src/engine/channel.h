@@ -35,6 +35,9 @@ class Channel {
     /// Reads exactly `bytes.size()` bytes of payload.
     void read_payload(std::span<std::byte> bytes);
 
+    /// Reads `length` bytes of payload and drops them. Allocates nothing.
+    void skip_payload(std::size_t length);
+
     /// Reads a payload that must have exactly the size of T.
     template <typename T>
     T read_struct(const protocol::FrameHeader& header) {

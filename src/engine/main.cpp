@@ -36,6 +36,7 @@ static std::optional<int> parse_number(std::string_view text) {
 /// Serves one backend; the exit status is 0 but for a broken protocol, which is 1.
 static int serve_backend(Role role, pid_t backend, std::chrono::seconds idle) {
     settle_beside_backend(backend);
+    keep_memory_between_requests();
     try {
         Channel channel(protocol::engine_socket);
         serve(channel, role, idle);

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -51,6 +52,12 @@ void settle_beside_backend(pid_t backend) {
     setrlimit(RLIMIT_CORE, &no_core);
     prefer_for_oom_kill();
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+void keep_memory_between_requests() {
+    constexpr int kept_bytes = 32 << 20;
+    mallopt(M_MMAP_THRESHOLD, kept_bytes);
+    mallopt(M_TRIM_THRESHOLD, kept_bytes);
 }
 
 } // namespace vamhash

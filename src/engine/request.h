@@ -12,7 +12,6 @@ namespace vamhash {
 /// an allocation that fails in `take` is remembered, the rest skipped, and thrown at the end.
 template <typename Take>
 void read_data_frames(Channel& channel, const protocol::FrameHeader& begin, Take take) {
-    std::vector<std::byte> skipped;
     bool out_of_memory = false;
     for (;;) {
         const auto frame = channel.read_header(std::chrono::seconds(0));
@@ -35,10 +34,10 @@ void read_data_frames(Channel& channel, const protocol::FrameHeader& begin, Take
             }
         }
         if (target.empty()) {
-            skipped.resize(frame->length);
-            target = skipped;
+            channel.skip_payload(frame->length);
+        } else {
+            channel.read_payload(target);
         }
-        channel.read_payload(target);
     }
     if (out_of_memory) {
         throw std::bad_alloc();

@@ -93,10 +93,11 @@ VerticalPass::VerticalPass(std::uint32_t in_height, std::uint32_t out_height, Is
     LanczosFilter filter(in_height, out_height);
     windows_ = filter.windows();
     max_taps_ = filter.max_taps();
-    if (kernels_ == nullptr)
+    if (kernels_ == nullptr) {
         filter_ = std::move(filter);
-    else
+    } else {
         filter_.emplace<PackedColumnFilter>(filter, *kernels_);
+    }
 }
 
 void VerticalPass::run(std::size_t output, const std::uint8_t* rows, std::size_t stride,

@@ -40,12 +40,6 @@ inline __m256i multiply_add(__m256i sum, __m256i a, __m256i b) {
     return pinned(_mm256_add_epi32(sum, _mm256_madd_epi16(a, b)));
 }
 
-/// Holds a vector in a register. GCC 12 reorders the additions of an unrolled loop until it has
-/// more sums at once than there are registers, which doubles the time.
-inline void pin(__m256i& v) {
-    asm("" : "+x"(v));
-}
-
 /// The pieces' sums put together, rounded and freed of their fraction; not yet clipped.
 inline __m256i join_pieces(__m256i low, __m256i high) {
     const __m256i half = _mm256_set1_epi32(1 << (coefficient_bits - 1));

@@ -1,11 +1,6 @@
 // The resampler's kernels for AVX-512 with VNNI: 8-bit taps, four a lane, vpdpbusd.
 #include "hash/resample_kernels.h"
 
-// GCC 12's own AVX-512 header reads its _mm512_undefined values: GCC bug 105593.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
 #include <immintrin.h>
 
 namespace vamhash {

@@ -44,10 +44,18 @@ using namespace vamhash::protocol;
 /* Room for whole small replies, so that they cost one recv(). */
 #define INPUT_BUFFER_SIZE 8192
 
-/* An engine this near to its idle timeout is not used again: it may be ending. */
-#define IDLE_MARGIN_MS 1000
+/*
+ * An engine this near to its idle timeout is not used again: it may be ending. At most half of the
+ * timeout, so that the shortest does not mean a new engine for every call.
+ */
+#define IDLE_MARGIN_MS(idle_seconds) Min(1000, (idle_seconds) * 500)
 
 #define MAX_ERROR_LENGTH 1000
+
+/* Engines of one session: calls may be nested, but a runaway recursion must not fill the machine. */
+#define MAX_ENGINES 32
+
+#define MAX_BEGIN_LENGTH 64
 
 struct Engine
 {
@@ -62,6 +70,8 @@ struct Engine
 	int idle_seconds; /* its idle timeout, 0 for none */
 	TimestampTz idle_since;
 	char *payload; /* last RESULT's, of max_payload bytes, made when first needed */
+	Size begin_length;		/* of `begin` still to be sent */
+	char begin[MAX_BEGIN_LENGTH]; /* BEGIN frame, which goes with the first DATA or END */
 	Size input_begin;
 	Size input_end;
 	char input[INPUT_BUFFER_SIZE];
@@ -182,23 +192,17 @@ SendPieces(Engine *engine, struct iovec *pieces, int count)
 	}
 }
 
-/* Send one frame of the running request. */
-static void
-SendFrame(Engine *engine, Operation operation, const void *payload, Size length)
+/* The header of a frame of the running request. */
+static FrameHeader
+MakeHeader(Engine *engine, Operation operation, Size length)
 {
-	FrameHeader header;
-	struct iovec pieces[2];
+	FrameHeader header = {};
 
 	header.magic = magic;
 	header.length = (uint32) length;
 	header.operation = (uint16) operation;
-	header.status = 0;
 	header.id = engine->request_id;
-	pieces[0].iov_base = &header;
-	pieces[0].iov_len = sizeof(header);
-	pieces[1].iov_base = const_cast<void *>(payload);
-	pieces[1].iov_len = length;
-	SendPieces(engine, pieces, length > 0 ? 2 : 1);
+	return header;
 }
 
 /* Receive what there is, at least a byte, waiting for it. */
@@ -271,6 +275,14 @@ ReceiveHeader(Engine *engine)
 	return header;
 }
 
+/* Check that an engine whose turn to speak is over has not said more, as far as it was received. */
+static void
+CheckNothingFollows(Engine *engine, const char *violation)
+{
+	if (engine->input_begin != engine->input_end)
+		ReportProtocolViolation(engine, violation);
+}
+
 /* Read HELLO and check that the engine was built with this library. */
 static void
 ReceiveHello(Engine *engine)
@@ -281,6 +293,7 @@ ReceiveHello(Engine *engine)
 	if (header.operation != (uint16) Operation::hello || header.length != sizeof(hello))
 		ReportProtocolViolation(engine, "expected HELLO");
 	ReceiveExactly(engine, (char *) &hello, sizeof(hello));
+	CheckNothingFollows(engine, "bytes after HELLO");
 	hello.build[sizeof(hello.build) - 1] = '\0';
 	if (hello.protocol_version != version || strcmp(hello.build, VAMHASH_VERSION) != 0)
 	{
@@ -361,6 +374,20 @@ RegisterEngineCallbacks(void)
 	registered = true;
 }
 
+/* Raise an error if the session has as many engines as it may. */
+static void
+CheckEngineCount(void)
+{
+	int count = 0;
+
+	for (Engine *engine = engines; engine != NULL; engine = engine->next)
+		count++;
+	if (count >= MAX_ENGINES)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("calls of vamhash functions are nested too deeply"),
+						errdetail("A session has at most %d engine processes.", MAX_ENGINES)));
+}
+
 /* Start an engine and hear its HELLO; it is busy from its first moment. */
 static Engine *
 StartEngine(EngineRole role)
@@ -368,6 +395,7 @@ StartEngine(EngineRole role)
 	Engine *engine;
 
 	RegisterEngineCallbacks();
+	CheckEngineCount();
 	engine = (Engine *) MemoryContextAllocZero(TopMemoryContext, sizeof(Engine));
 	PG_TRY();
 	{
@@ -398,7 +426,8 @@ EngineIsUsable(Engine *engine)
 
 	if (engine->idle_seconds > 0 &&
 		TimestampDifferenceExceeds(engine->idle_since, GetCurrentTimestamp(),
-								   engine->idle_seconds * 1000 - IDLE_MARGIN_MS))
+								   engine->idle_seconds * 1000 -
+									   IDLE_MARGIN_MS(engine->idle_seconds)))
 		return false;
 	/* End of file, an error, or a byte that nobody asked for: not usable. */
 	return recv(engine->socket, &byte, 1, MSG_PEEK) < 0 &&
@@ -477,6 +506,7 @@ RaiseEngineError(Engine *engine, const FrameHeader *header)
 		ReportProtocolViolation(engine, "an error message is too long");
 	message = (char *) palloc0(header->length + 1);
 	ReceiveExactly(engine, message, header->length);
+	CheckNothingFollows(engine, "bytes after ERROR");
 	if (!pg_verify_mbstr(PG_UTF8, message, header->length, true))
 		ReportProtocolViolation(engine, "an error message is not UTF-8");
 	message = pg_any_to_server(message, header->length, PG_UTF8);
@@ -487,42 +517,58 @@ RaiseEngineError(Engine *engine, const FrameHeader *header)
 						: 0));
 }
 
-/* Start a request; its frames then go by EngineSendData() and EngineSendEnd(). */
+/* Start a request; it goes by EngineSendData(), the last time with END. */
 EngineRequest *
 EngineBegin(EngineRole role, Operation operation, const void *params, Size length)
 {
 	Engine *engine;
+	FrameHeader header;
 
 	CHECK_FOR_INTERRUPTS();
 	engine = AcquireEngine(role);
 	engine->request_id++;
 	engine->results = 0;
-	SendFrame(engine, operation, params, length);
+	header = MakeHeader(engine, operation, length);
+	engine->begin_length = sizeof(header) + length;
+	Assert(engine->begin_length <= MAX_BEGIN_LENGTH);
+	memcpy(engine->begin, &header, sizeof(header));
+	memcpy(engine->begin + sizeof(header), params, length);
 	return engine;
 }
 
-/* Send bytes of the request in DATA frames of at most max_payload bytes. */
+/*
+ * Send bytes of the request in DATA frames of at most max_payload bytes; with
+ * `last`, also END: the engine may then answer. A small request is one message,
+ * so that it wakes the engine once.
+ */
 void
-EngineSendData(EngineRequest *request, const void *bytes, Size length)
+EngineSendData(EngineRequest *request, const void *bytes, Size length, bool last)
 {
-	const char *rest = (const char *) bytes;
+	char *rest = (char *) const_cast<void *>(bytes);
 
-	while (length > 0)
+	do
 	{
 		Size part = Min(length, (Size) max_payload);
+		FrameHeader data = MakeHeader(request, Operation::data, part);
+		FrameHeader end = MakeHeader(request, Operation::end, 0);
+		struct iovec pieces[4];
+		int count = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		SendFrame(request, Operation::data, rest, part);
+		if (request->begin_length > 0)
+			pieces[count++] = {request->begin, request->begin_length};
+		request->begin_length = 0;
+		if (part > 0)
+		{
+			pieces[count++] = {&data, sizeof(data)};
+			pieces[count++] = {rest, part};
+		}
 		rest += part;
 		length -= part;
-	}
-}
-
-/* Send END: the engine may now answer. */
-void
-EngineSendEnd(EngineRequest *request)
-{
-	SendFrame(request, Operation::end, NULL, 0);
+		if (last && length == 0)
+			pieces[count++] = {&end, sizeof(end)};
+		SendPieces(request, pieces, count);
+	} while (length > 0);
 }
 
 /*

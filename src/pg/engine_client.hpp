@@ -3,8 +3,7 @@
  *		Requests to a vamhash-engine process: the backend's end of the socketpair.
  *
  *		EngineRequest *request = EngineBegin(ENGINE_DECODE, Operation::begin_hash, &params, size);
- *		EngineSendData(request, bytes, length);		(any number of times)
- *		EngineSendEnd(request);
+ *		EngineSendData(request, bytes, length, last);	(any number of times, once with last)
  *		while (EngineReceiveResult(request, &payload, &length))
  *			...
  *
@@ -25,7 +24,6 @@ typedef struct Engine EngineRequest;
 
 extern EngineRequest *EngineBegin(EngineRole role, vamhash::protocol::Operation operation,
 								  const void *params, Size length);
-extern void EngineSendData(EngineRequest *request, const void *bytes, Size length);
-extern void EngineSendEnd(EngineRequest *request);
+extern void EngineSendData(EngineRequest *request, const void *bytes, Size length, bool last);
 extern bool EngineReceiveResult(EngineRequest *request, const char **payload, Size *length);
 [[noreturn]] extern void EngineRejectResult(EngineRequest *request, const char *what);

@@ -79,7 +79,7 @@ OpenImageFile(const char *path, struct stat *status)
 	return file;
 }
 
-/* Send a file's bytes as the request's DATA; it must stay as long as it was when opened. */
+/* Send a file's bytes as the request's DATA, and END; it must stay as long as it was when opened. */
 static void
 SendFile(EngineRequest *request, const char *path, int file, off_t size)
 {
@@ -99,9 +99,9 @@ SendFile(EngineRequest *request, const char *path, int file, off_t size)
 		if (sent > size || (got == 0 && sent < size))
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 							errmsg("image file \"%s\" changed while it was read", path)));
+		EngineSendData(request, buffer, got, got == 0);
 		if (got == 0)
 			break;
-		EngineSendData(request, buffer, got);
 	}
 	pfree(buffer);
 }
@@ -158,8 +158,7 @@ HashImage(const ImageSource *source, HashWanted wanted, const text *decode, bool
 		CloseTransientFile(file);
 	}
 	else
-		EngineSendData(request, source->bytes, source->length);
-	EngineSendEnd(request);
+		EngineSendData(request, source->bytes, source->length, true);
 
 	if (!EngineReceiveResult(request, &payload, &length) || length != sizeof(result))
 		EngineRejectResult(request, "expected the hashes of one image");

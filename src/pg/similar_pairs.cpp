@@ -57,12 +57,12 @@ typedef struct PairsOutput
 	MemoryContext row_context;
 } PairsOutput;
 
-/* Send the hashes collected so far. */
+/* Send the hashes collected so far; with `last`, there are no more. */
 static void
-SendRows(PairsInput *input)
+SendRows(PairsInput *input, bool last)
 {
 	EngineSendData(input->request, input->rows,
-				   (Size) input->row_count * input->columns * sizeof(uint64));
+				   (Size) input->row_count * input->columns * sizeof(uint64), last);
 	input->row_count = 0;
 }
 
@@ -84,7 +84,7 @@ TakeHashRow(void *state, Datum key, const Datum *values, const bool *nulls)
 						errmsg("the query returns more than %u rows", PG_UINT32_MAX)));
 	AppendKey(input->keys, key);
 	if (++input->row_count == input->row_limit)
-		SendRows(input);
+		SendRows(input, false);
 }
 
 /* Turn one pair of the engine's into a row of the result. */
@@ -246,8 +246,7 @@ JoinQuery(FunctionCallInfo fcinfo, PairsOutput *output)
 								sizeof(output->params));
 	RunKeyedQuery(query, TupleDescAttr(output->desc, 0)->atttypid, input.columns,
 				  GetHashType(fcinfo), TakeHashRow, &input);
-	SendRows(&input);
-	EngineSendEnd(input.request);
+	SendRows(&input, true);
 	PutPairs(input.request, output);
 	FreeKeyStore(output->keys);
 	pfree(input.rows);

@@ -62,9 +62,10 @@ std::int64_t value_at(const std::string& formula, std::int64_t x, std::int64_t y
 Picture make_picture(const std::string& formula, std::uint32_t width, std::uint32_t height) {
     Picture picture{.width = width, .height = height, .pixels = {}};
     for (std::uint32_t y = 0; y < height; ++y) {
-        for (std::uint32_t x = 0; x < width; ++x)
+        for (std::uint32_t x = 0; x < width; ++x) {
             picture.pixels.push_back(
                 static_cast<std::uint8_t>(value_at(formula, x, y, width, height)));
+        }
     }
     return picture;
 }
@@ -147,9 +148,10 @@ TEST(ImageHasher, DoesNotDependOnHowRowsAreGrouped) {
         const Picture picture = make_picture("noise", width, height);
         const ImageHashes expected = hash(picture, Isa::scalar, height);
         for (const Isa isa : available_isas()) {
-            for (const std::uint32_t count : {1U, 3U, 8U, 16U, 19U, 32U, 1000U})
+            for (const std::uint32_t count : {1U, 3U, 8U, 16U, 19U, 32U, 1000U}) {
                 EXPECT_EQ(hash(picture, isa, count), expected)
                     << width << "x" << height << " by " << count << " " << isa_name(isa);
+            }
             EXPECT_EQ(hash(picture, isa, [&] { return random() % 40; }), expected)
                 << width << "x" << height << " " << isa_name(isa);
         }

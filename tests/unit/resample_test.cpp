@@ -193,15 +193,17 @@ TEST(LanczosFilter, IsPillows) {
             ASSERT_EQ(windows_of(LanczosFilter(in_size, out_size)),
                       plain_windows(in_size, out_size))
                 << in_size << " to " << out_size;
+        }
     }
     std::mt19937 random(3);
     for (int i = 0; i < 60; ++i) {
         const std::uint32_t in_size =
             std::uniform_int_distribution<std::uint32_t>(300, i < 50 ? 5000 : 65500)(random);
-        for (const std::uint32_t out_size : {8U, 9U, 32U, 64U, std::bit_floor(in_size)})
+        for (const std::uint32_t out_size : {8U, 9U, 32U, 64U, std::bit_floor(in_size)}) {
             ASSERT_EQ(windows_of(LanczosFilter(in_size, out_size)),
                       plain_windows(in_size, out_size))
                 << in_size << " to " << out_size;
+        }
     }
 }
 

@@ -1,0 +1,165 @@
+# dhash_file() and its kin read files of the server: for members of pg_read_server_files only, regular
+# files only, and with an error that says what is wrong with any other.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use POSIX ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use VamhashTest;
+
+my $node = start_node('main');
+$node->safe_psql(
+	'postgres', q{
+	CREATE ROLE nobody LOGIN;
+	CREATE ROLE granted LOGIN;
+	CREATE ROLE member LOGIN;
+	GRANT pg_read_server_files TO member;
+	GRANT EXECUTE ON FUNCTION dhash_file, ahash_file, whash_file, phash_file, whash16_file,
+		image_hashes_file TO granted});
+
+my $folder = PostgreSQL::Test::Utils::tempdir();
+my $picture = write_file("$folder/picture.png", rising_png());
+
+# The names of the six functions, and what each says of the picture.
+my %expected = (
+	dhash_file => $right_dhash,
+	ahash_file => $right_ahash,
+	whash_file => $right_ahash,
+	image_hashes_file => qr/^\($right_dhash,$right_ahash,$right_ahash,[0-9a-f]{16},[0-9a-f]{16},90,80,png\)$/,
+	phash_file => qr/^[0-9a-f]{16}$/,
+	whash16_file => qr/^[0-9a-f]{4}000000000000$/);
+
+# Who may.
+my $nobody = VamhashTest::Session->new($node, user => 'nobody');
+my $granted = VamhashTest::Session->new($node, user => 'granted');
+my $member = VamhashTest::Session->new($node, user => 'member');
+foreach my $function (sort keys %expected)
+{
+	like($nobody->error("SELECT $function('$picture')"),
+		qr/^42501: permission denied for function $function$/, "$function: without EXECUTE");
+	like(
+		$granted->error("SELECT $function('$picture')"),
+		qr/^42501: permission denied to read server files\nDETAIL:  Only members of role pg_read_server_files may hash server files\.$/,
+		"$function: with EXECUTE, but no member of pg_read_server_files");
+	like($member->value("SELECT $function('$picture')"), qr/^$expected{$function}$/,
+		"$function: a member");
+	(my $of_bytes = $function) =~ s/_file$//;
+	is($member->value("SELECT $function('$picture') = $of_bytes(" . sql_bytea(rising_png()) . ')'),
+		't', "$function: as $of_bytes() of its bytes");
+	is($member->value("SELECT $function(NULL) IS NULL, $function('$picture', NULL) IS NULL,
+			$function('$picture', 'exact', NULL) IS NULL"),
+		't|t|t', "$function: null arguments");
+}
+# Refused before anything is said about the file.
+like($granted->error("SELECT dhash_file('$folder/missing')"), qr/^42501: /,
+	'who may not read learns nothing of a file');
+$node->safe_psql('postgres', 'REVOKE pg_read_server_files FROM member');
+like($member->error("SELECT dhash_file('$picture')"), qr/^42501: /, 'no longer a member');
+$_->quit foreach $nobody, $granted, $member;
+
+# What is read.
+my $session = VamhashTest::Session->new($node);
+my $data = $node->data_dir;
+
+sub file_is
+{
+	my ($path, $dhash, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($session->value("SELECT dhash_file('$path')"), $dhash, $what);
+	return;
+}
+
+# The call must fail so at once; then others must work.
+sub file_fails
+{
+	my ($path, $error, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	like($session->error("SET statement_timeout = '5s'; SELECT dhash_file('$path')"), $error, $what);
+	file_is($picture, $right_dhash, "$what: the next call works");
+	return;
+}
+
+write_file("$data/inside.png", falling_png());
+file_is('inside.png', $left_dhash, 'a relative path is in the data directory');
+file_is('./base/../inside.png', $left_dhash, 'a relative path with dots');
+file_is(write_file("$folder/with space''s.png" =~ s/''/'/r, falling_png()) =~ s/'/''/gr,
+	$left_dhash, 'a path with a space and a quote');
+file_is(write_file("$folder/b\xc3\xa4ren \xe7\x86\x8a.png", falling_png()),
+	$left_dhash, 'a path with letters beyond ASCII');
+file_is(write_file("$folder/picture.jpg", falling_png()),
+	$left_dhash, 'the format is known by the content, not by the name');
+symlink $picture, "$folder/link" or die "symlink: $!";
+file_is("$folder/link", $right_dhash, 'a symbolic link is followed');
+
+file_fails("$folder/missing",
+	qr/^58P01: could not open image file "\Q$folder\E\/missing": No such file or directory$/,
+	'a missing file');
+file_fails('', qr/^58P01: could not open image file "": No such file or directory$/, 'an empty path');
+file_fails($folder, qr/^42809: "\Q$folder\E" is a directory$/, 'a directory');
+file_fails('/dev/zero', qr/^42809: "\/dev\/zero" is not a regular file$/, 'a device');
+POSIX::mkfifo("$folder/fifo", 0600) or die "mkfifo: $!";
+file_fails("$folder/fifo", qr/^42809: "\Q$folder\E\/fifo" is not a regular file$/, 'a FIFO');
+symlink "$folder/fifo", "$folder/fifo_link";
+file_fails("$folder/fifo_link", qr/^42809: /, 'a symbolic link to a FIFO');
+symlink "$folder/loop", "$folder/loop";
+file_fails("$folder/loop", qr/^XX000: could not open image file .*: Too many levels of symbolic links$/,
+	'a symbolic link to itself');
+write_file("$folder/secret.png", rising_png());
+chmod 0, "$folder/secret.png";
+file_fails("$folder/secret.png",
+	qr/^42501: could not open image file "\Q$folder\E\/secret\.png": Permission denied$/,
+	'a file that the server may not read');
+file_fails(write_file("$folder/empty", ''), qr/^22V01: image is empty$/, 'an empty file');
+file_fails(write_file("$folder/text", "no image\n"), qr/^0A000: /, 'a file that is no image');
+file_fails(write_file("$folder/half.png", substr rising_png(), 0, 100),
+	qr/^22V01: /, 'a file that ends too early');
+file_fails('/proc/self/status', qr/^55000: image file "\/proc\/self\/status" changed while it was read$/,
+	'a file that is longer than its size says');
+
+# How much is read.
+my $size = -s $picture;
+is( $session->value("SET vamhash.max_image_bytes = $size; SELECT dhash_file('$picture')"),
+	$right_dhash, 'a file of vamhash.max_image_bytes');
+$size--;
+like(
+	$session->error("SET vamhash.max_image_bytes = $size; SELECT dhash_file('$picture')"),
+	qr/^54000: image is too large: @{[ $size + 1 ]} bytes\nDETAIL:  "vamhash.max_image_bytes" is $size\.$/,
+	'a file of one byte more');
+like($session->error('SELECT dhash(' . sql_bytea(rising_png()) . ')'),
+	qr/^54000: image is too large: /, 'a bytea of one byte more');
+$session->value('RESET vamhash.max_image_bytes');
+open my $sparse, '>', "$folder/sparse" or die "open: $!";
+truncate $sparse, 3_000_000_000;
+close $sparse;
+file_fails("$folder/sparse", qr/^54000: image is too large: 3000000000 bytes$/m,
+	'a file of gigabytes is not read');
+is( $session->value("SET vamhash.max_image_pixels = 7200; SELECT dhash_file('$picture')"),
+	$right_dhash, 'a picture of vamhash.max_image_pixels');
+like($session->error("SET vamhash.max_image_pixels = 7199; SELECT dhash_file('$picture')"),
+	qr/^54000: /, 'a picture of one pixel more');
+$session->value('RESET vamhash.max_image_pixels');
+
+# A picture of several DATA frames.
+file_is(write_file("$folder/large.png", grey_png([ map { pack 'C*', map { int rand 256 } 1 .. 2000 } 1 .. 1000 ])),
+	$session->value("SELECT dhash(pg_read_binary_file('$folder/large.png'))"), 'a file of 2 MB');
+
+# Nothing stays open, after 200 errors of each kind.
+SKIP:
+{
+	skip 'needs /proc', 1 unless -r '/proc/self/stat';
+	my $before = keys %{ descriptors($session->pid) };
+	$session->query(
+		join '', map { "SELECT dhash_file('$_');\n" }
+		  ("$folder/text", "$folder/half.png", $folder, "$folder/fifo", $picture) x 200);
+	is(scalar(keys %{ descriptors($session->pid) }), $before, 'no descriptor is left open');
+}
+$session->quit;
+$node->stop;
+
+done_testing();
