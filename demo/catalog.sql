@@ -24,7 +24,7 @@ CREATE TABLE made (
 	kind text NOT NULL
 );
 
--- One row: what hashing took.
+-- One row: how many images were hashed, and how long the whole of it took.
 CREATE TABLE hashing (
 	images bigint,
 	seconds double precision

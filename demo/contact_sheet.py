@@ -29,7 +29,13 @@ def plural(count: int, noun: str) -> str:
 
 
 def size_text(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3))} kB"
+    if count < 1000:
+        return plural(count, "byte")
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def rate_text(rate: float) -> str:
+    return f"{rate:.1f}" if rate < 100 else number(round(rate))
 
 
 def band(distance: int) -> str:
@@ -42,7 +48,7 @@ def band(distance: int) -> str:
 def badges(distances: dict[str, int] | None) -> str:
     """Show each hash's distance; the image that the others are compared with has none."""
     if distances is None:
-        return '<span class="badge centre">the others are compared with this one</span>'
+        return '<span class="badge" title="the others are compared with this one">reference</span>'
     return "".join(
         f'<span class="badge {band(distance)}" title="{name} differs in {distance} of 64 bits">'
         f"{name} <b>{distance}</b></span>"
@@ -102,7 +108,7 @@ def head(sheet: dict[str, Any]) -> str:
         (number(sheet["pairs"]), "pairs found"),
         (number(sheet["group_count"]), "groups"),
         (number(sheet["bad"]), "files not hashed"),
-        (str(sheet["images_per_second"]), "images hashed a second"),
+        (rate_text(sheet["images_per_second"]), "images hashed a second"),
     ]
     if sheet["copies_made"]:
         tiles.insert(2, (number(sheet["wrong_count"]), "pairs of different photographs"))
@@ -198,9 +204,10 @@ def wrong_section(sheet: dict[str, Any], thumbnails: Thumbnails) -> str:
     parts = ["<section>\n<h2>Pairs of different photographs</h2>\n"]
     if sheet["wrong_count"] > len(sheet["wrong"]):
         parts.append(f'<p class="limit">The first {len(sheet["wrong"])} are shown.</p>\n')
+    parts.append('<div class="couples">\n')
     for pair in sheet["wrong"]:
         parts.append(f"<article>\n{figures(pair, thumbnails)}</article>\n")
-    return "".join(parts) + "</section>\n"
+    return "".join(parts) + "</div>\n</section>\n"
 
 
 def failed_section(sheet: dict[str, Any]) -> str:

@@ -17,7 +17,8 @@ EXTENSIONS = {".jpg", ".jpeg", ".png"}
 
 def image_files(folder: Path) -> Iterator[Path]:
     """Yield the regular files under a folder that are named like images, in order of name."""
-    for parent, folders, names in os.walk(folder):
+    # A folder that may not be read is told of, and passed over.
+    for parent, folders, names in os.walk(folder, onerror=lambda e: print(e, file=sys.stderr)):
         folders.sort()
         for name in sorted(names):
             path = Path(parent, name)

@@ -36,7 +36,8 @@ BEGIN
 			RAISE INFO 'hashed % of %', done, total;
 		END IF;
 	END LOOP;
-	INSERT INTO hashing VALUES (total, extract(epoch FROM clock_timestamp() - started));
+	INSERT INTO hashing
+	SELECT count(*), extract(epoch FROM clock_timestamp() - started) FROM images WHERE status = 'ok';
 END
 $$;
 

@@ -63,8 +63,9 @@ WHERE kind NOT LIKE '%, orient => true';
 \echo 'A mirrored picture is another picture to these hashes. One that is stored turned is found when'
 \echo 'it is hashed as its EXIF orientation says, with orient => true.'
 \endif
-SELECT format('Hashed %s images, %s MB, %s megapixels on average, one after another in one session: %s s, %s images/s.',
-	h.images, round(sum(i.size_bytes) / 1e6, 1), round(avg(i.width::numeric * i.height) / 1e6, 2),
+SELECT format('Hashed %s of %s files, %s MB, %s megapixels on average, one after another in one session: %s s, %s images/s.',
+	h.images, count(*), round(sum(i.size_bytes) / 1e6, 1),
+	round(avg(i.width::numeric * i.height) / 1e6, 2),
 	round(h.seconds::numeric, 2), round((h.images / h.seconds)::numeric, 1))
 FROM hashing h, images i
 GROUP BY h.images, h.seconds;

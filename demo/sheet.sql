@@ -1,5 +1,5 @@
 -- The contact sheet's content as one JSON document. At most :shown images are put on the page, and
--- at most 40 of one group: a page of thumbnails should still open.
+-- at most 24 of one group: a page of thumbnails should still open.
 
 CREATE FUNCTION card(image images, beside images, kind text, oriented json DEFAULT NULL) RETURNS json
 RETURN json_build_object(
@@ -24,9 +24,9 @@ WITH member AS (
 		LEFT JOIN made m ON m.id = g.id
 ), page_group AS (
 	SELECT centre, size, json_agg(card ORDER BY place) AS cards,
-		sum(least(size, 40)) OVER (ORDER BY size DESC, centre) AS shown
+		sum(least(size, 24)) OVER (ORDER BY size DESC, centre) AS shown
 	FROM member
-	WHERE place <= 40
+	WHERE place <= 24
 	GROUP BY centre, size
 ), missed AS (
 	SELECT c.kind, json_agg(card(i, o, NULL,

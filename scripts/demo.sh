@@ -42,15 +42,6 @@ logged() {
 	}
 }
 
-as_root() {
-	if [ "$(id -u)" -eq 0 ]; then
-		"$@"
-	else
-		command -v sudo >/dev/null || die "needs root or sudo to install vamhash"
-		sudo "$@"
-	fi
-}
-
 sql() {
 	"$pg_bindir/psql" -X -q -v ON_ERROR_STOP=1 -v max_distance=$max_distance -P pager=off "$@"
 }
@@ -60,9 +51,11 @@ cleanup() {
 		[ "$(type -t stop_cluster)" != function ] || stop_cluster || true
 		rm -rf -- "$work"
 	fi
+	# An output folder of our own is not left behind empty.
+	[ -z "$new_out" ] || rmdir --ignore-fail-on-non-empty -- "$new_out"
 }
 
-folder='' out='' work=''
+folder='' out='' new_out='' work=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	-h | --help)
@@ -78,14 +71,17 @@ while [ $# -gt 0 ]; do
 	*)
 		[ -z "$folder" ] || die "more than one folder (usage: demo.sh [FOLDER] [--out FOLDER])" 2
 		[ -d "$1" ] || die "no such folder: $1"
+		[[ -r $1 && -x $1 ]] || die "may not read the folder $1"
 		folder=$(realpath -- "$1")
 		;;
 	esac
 	shift
 done
 
+trap cleanup EXIT
 if [ -z "$out" ]; then
 	out=$(mktemp -d "${TMPDIR:-/tmp}/vamhash-demo.XXXXXX")
+	new_out=$out
 	chmod 755 "$out" # the server, another user where we are root, reads the copies
 else
 	mkdir -p -- "$out" || die "could not make the folder $out"
@@ -93,15 +89,20 @@ fi
 out=$(realpath -- "$out")
 
 if [ -z "${VAMHASH_DEMO_SKIP_BUILD-}" ]; then
+	as_root=()
+	if [ "$(id -u)" -ne 0 ]; then
+		command -v sudo >/dev/null || die "needs root or sudo to install vamhash"
+		as_root=(sudo)
+	fi
 	step "packages"
-	"$top/scripts/install-deps.sh" build demo
+	logged "$top/scripts/install-deps.sh" build demo
+	pg_config=${PG_CONFIG:-pg_config} # told to make, because sudo keeps no environment
 	step "building vamhash"
-	logged make -C "$top" -j"$(nproc)"
+	logged make -C "$top" -j"$(nproc)" PG_CONFIG="$pg_config"
 	step "installing vamhash"
-	logged as_root make -C "$top" install
+	logged "${as_root[@]}" make -C "$top" install PG_CONFIG="$pg_config"
 fi
 
-trap cleanup EXIT
 # In /tmp whatever TMPDIR says: a socket's path has to be shorter than 108 bytes.
 work=$(mktemp -d /tmp/vamhash-server.XXXXXX)
 chmod 711 "$work"
@@ -122,8 +123,8 @@ step "starting a PostgreSQL server"
 # shellcheck source=scripts/private-cluster.sh
 . "$top/scripts/private-cluster.sh"
 if ! (cd / && as_server_user test -r "$folder" -a -x "$folder"); then
-	die "the server runs as the user $(as_server_user id -un), who may not read $folder;\
- run this as an ordinary user, or copy the images to where everyone may read them"
+	die "the server runs as the user postgres, who may not read $folder;\
+ run this as yourself instead of root, or copy the images to where everyone may read them"
 fi
 start_cluster "$work/cluster"
 export PGDATABASE=postgres

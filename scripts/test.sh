@@ -49,9 +49,9 @@ pg_bindir=$("${PG_CONFIG:-pg_config}" --bindir)
 begin 'build and install'
 as_root=()
 [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-require make -s -j"$(nproc)" all
-require "${as_root[@]}" make -s install
-require cmake -S . -B build/test -DVAMHASH_TESTS=ON -DVAMHASH_BENCH=ON >"$work/cmake.log"
+require make -s -j"$(nproc)" WERROR=-Werror all
+require "${as_root[@]}" make -s WERROR=-Werror install
+require cmake -S . -B build/test -DVAMHASH_WERROR=ON -DVAMHASH_TESTS=ON -DVAMHASH_BENCH=ON >"$work/cmake.log"
 require cmake --build build/test --parallel "$(nproc)"
 
 begin 'style and borders'

@@ -69,7 +69,7 @@ sub session_works
 		my ($phase, $sql) = @$case;
 		my $error;
 		my $seconds = seconds_of(
-			sub { $error = $session->error("SET statement_timeout = 200; $sql") });
+			sub { $error = $session->error("SET statement_timeout = 100; $sql") });
 		like($error, $timed_out, "$phase: statement_timeout");
 		cmp_ok($seconds, '<', 1.5, "$phase: the call ends in time");
 		$session->value('RESET statement_timeout');

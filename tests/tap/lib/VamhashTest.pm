@@ -18,7 +18,7 @@ use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(
   $right_dhash $right_ahash $left_dhash $left_ahash
-  grey_png rising_png falling_png rising_png_of_height
+  grey_png rising_png falling_png huge_png
   sql_bytea write_file picture_table create_hashes $long_join
   start_node library_directory private_library create_in_private_library
   engines_of stray_engines process_stat process_status descriptors
@@ -39,14 +39,12 @@ sub chunk
 	return pack('N', length $data) . $type . $data . pack('N', crc32($type . $data));
 }
 
-# A PNG file of 8-bit grey pixels: `$times` times the rows in @$rows, each a string of pixels.
-# Repetitions are not compressed again, so that a huge picture is made in no time.
-sub grey_png
+# A PNG file of 8-bit grey pixels: `$times` times the lines in @$lines, each a filter's number and the
+# filtered pixels. Repetitions are not compressed again, so that a huge picture is made in no time.
+sub png_of_lines
 {
-	my ($rows, $times) = @_;
-	$times = 1 unless defined $times;
-
-	my $part = join '', map { "\0$_" } @$rows;
+	my ($lines, $times) = @_;
+	my $part = join '', @$lines;
 	my ($deflate) = deflateInit(-WindowBits => -MAX_WBITS(), -Level => 1);
 	my ($packed) = $deflate->deflate($part);
 	my ($rest) = $deflate->flush(Z_FULL_FLUSH);
@@ -55,10 +53,17 @@ sub grey_png
 
 	return
 	    "\x89PNG\r\n\x1a\n"
-	  . chunk('IHDR', pack('NNCCCCC', length $rows->[0], @$rows * $times, 8, 0, 0, 0, 0))
+	  . chunk('IHDR', pack('NNCCCCC', length($lines->[0]) - 1, @$lines * $times, 8, 0, 0, 0, 0))
 	  . chunk('IDAT',
 		"\x78\x01" . (($packed . $rest) x $times) . "\x03\x00" . pack('N', $adler))
 	  . chunk('IEND', '');
+}
+
+# A PNG file of 8-bit grey pixels: the rows in @$rows, each a string of pixels.
+sub grey_png
+{
+	my ($rows) = @_;
+	return png_of_lines([ map { "\0$_" } @$rows ], 1);
 }
 
 # One row of pixels from black to white.
@@ -81,12 +86,13 @@ sub falling_png
 	return grey_png([ (scalar reverse rising_row(90)) x 80 ]);
 }
 
-# A wide picture, brighter to the right, of so many rows (a multiple of 100): for an engine that is
-# to be busy.
-sub rising_png_of_height
+# A picture of 240 million pixels, brighter to the right, for an engine that is to be busy. All rows
+# are one: it follows from the filter Sub once and from the filter Paeth, the slowest, ever after.
+sub huge_png
 {
-	my ($height) = @_;
-	return grey_png([ (rising_row(16000)) x 100 ], $height / 100);
+	my @row = unpack 'C*', rising_row(16000);
+	my $differences = pack 'C*', map { $row[$_] - ($_ > 0 ? $row[ $_ - 1 ] : 0) } 0 .. $#row;
+	return png_of_lines([ "\1$differences", ("\4" . "\0" x @row) x 99 ], 150);
 }
 
 # Bytes as an SQL literal.
@@ -115,7 +121,7 @@ sub picture_table
 {
 	my ($node) = @_;
 	my $huge = write_file(PostgreSQL::Test::Utils::tempdir() . '/huge.png',
-		rising_png_of_height(15000));
+		huge_png());
 	my $right = sql_bytea(rising_png());
 	my $left = sql_bytea(falling_png());
 	$node->safe_psql(
