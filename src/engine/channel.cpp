@@ -133,7 +133,8 @@ void Channel::write(protocol::Operation operation, std::uint32_t id,
 void Channel::write_error(std::uint32_t id, protocol::Fault fault, std::string_view message) {
     // A library's message may quote the image: ASCII only, which may also be cut anywhere.
     std::string text(message.substr(0, max_error_length));
-    std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, '?');
+    std::ranges::replace_if(
+        text, [](char c) { return c < ' ' || c > '~'; }, '?');
     write(protocol::Operation::error, id, std::as_bytes(std::span(text.data(), text.size())),
           fault);
 }

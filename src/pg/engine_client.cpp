@@ -48,7 +48,7 @@ using namespace vamhash::protocol;
  * An engine this near to its idle timeout is not used again: it may be ending. At most half of the
  * timeout, so that the shortest does not mean a new engine for every call.
  */
-#define IDLE_MARGIN_MS(idle_seconds) Min(1000, (idle_seconds) * 500)
+#define IDLE_MARGIN_MS(idle_seconds) Min(1000, (idle_seconds) *500)
 
 #define MAX_ERROR_LENGTH 1000
 
@@ -69,8 +69,8 @@ struct Engine
 	uint64 results;	  /* bytes of RESULT payload read, this request */
 	int idle_seconds; /* its idle timeout, 0 for none */
 	TimestampTz idle_since;
-	char *payload; /* last RESULT's, of max_payload bytes, made when first needed */
-	Size begin_length;		/* of `begin` still to be sent */
+	char *payload;				  /* last RESULT's, of max_payload bytes, made when first needed */
+	Size begin_length;			  /* of `begin` still to be sent */
 	char begin[MAX_BEGIN_LENGTH]; /* BEGIN frame, which goes with the first DATA or END */
 	Size input_begin;
 	Size input_end;
@@ -135,6 +135,8 @@ ReportEngineEnd(Engine *engine)
 
 	ForgetEngine(engine);
 	status = AwaitEngineProcess(pid);
+	/* What ends a backend is sent to its process group: then that is the reason, not this. */
+	CHECK_FOR_INTERRUPTS();
 	ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 					errmsg("the vamhash engine (%s) ended unexpectedly", RoleName(role)),
 					status == -1 ? errdetail("Its exit status is not known.")
@@ -331,21 +333,12 @@ EngineXactCallback(XactEvent event, void *)
 		KillBusyEngines(InvalidSubTransactionId);
 }
 
-/* A subtransaction that aborts takes its requests with it; one that ends well hands them up. */
+/* A subtransaction that aborts takes its request with it; none outlives one that ends well. */
 static void
-EngineSubXactCallback(SubXactEvent event, SubTransactionId my_subid, SubTransactionId parent_subid,
-					  void *)
+EngineSubXactCallback(SubXactEvent event, SubTransactionId my_subid, SubTransactionId, void *)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		KillBusyEngines(my_subid);
-	else if (event == SUBXACT_EVENT_COMMIT_SUB)
-	{
-		for (Engine *engine = engines; engine != NULL; engine = engine->next)
-		{
-			if (engine->busy && engine->subid == my_subid)
-				engine->subid = parent_subid;
-		}
-	}
 }
 
 /* Leave no engine behind: the postmaster must not inherit one. */

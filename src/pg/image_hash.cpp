@@ -68,6 +68,8 @@ OpenImageFile(const char *path, struct stat *status)
 								  "files.")));
 	/* Not to hang on a FIFO before we know that it is one. */
 	file = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
+	if (file < 0 && errno == ENXIO)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is a socket", path)));
 	if (file < 0 || fstat(file, status) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(), errmsg("could not open image file \"%s\": %m", path)));

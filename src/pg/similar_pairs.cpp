@@ -132,6 +132,7 @@ PutPairs(EngineRequest *request, PairsOutput *output)
 {
 	Size record_size = pair_record_size(output->params.columns);
 	uint64 rows = CountKeys(output->keys);
+	uint64 pairs = 0;
 	const char *payload;
 	Size length;
 
@@ -152,6 +153,8 @@ PutPairs(EngineRequest *request, PairsOutput *output)
 				if (distances[i] > output->params.thresholds[i])
 					EngineRejectResult(request, "a pair beyond the distance asked for");
 			}
+			if (++pairs > rows * (rows - 1) / 2)
+				EngineRejectResult(request, "more pairs than there are");
 			PutPair(output, &pair, distances);
 		}
 	}

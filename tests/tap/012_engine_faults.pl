@@ -106,7 +106,8 @@ foreach my $case (
 	kill $signal, $session->begin_join;
 	my (undef, $err) = $session->end;
 	is( VamhashTest::Session::tidy($err),
-		"38000: the vamhash engine (compute) ended unexpectedly\nDETAIL:  $detail\nHINT:  The next call starts a new one.\n",
+		"38000: the vamhash engine (compute) ended unexpectedly\n"
+		  . "DETAIL:  $detail\nHINT:  The next call starts a new one.\n",
 		"SIG$signal while it works");
 	is($session->value($join), $joined, 'the next call works');
 	kill_engines($signal, $session);
@@ -143,7 +144,7 @@ is($lone->value($dhash), $right_dhash, 'an engine removed while it runs');
 kill_engines('KILL', $lone);
 like(
 	$lone->error($dhash),
-	qr/^38000: could not start the vamhash engine "\Q$engine_file\E": No such file or directory\nHINT:  It is installed beside/,
+	qr/^38000: could not start the vamhash engine "\Q$engine_file\E": No such file or directory\nHINT:  /,
 	'no engine');
 # More often than a session may have descriptors: none is lost.
 my (undef, $err) = $lone->query(join '', ("$dhash;\n") x 1000);
@@ -161,7 +162,7 @@ foreach my $case (
 		qr/sent an invalid reply\nDETAIL:  bad magic number\n/, '08P01' ],
 	[ 'one that writes half a header', "#!/bin/sh\nprintf 'VMH1....' >&3\n", 0755,
 		qr/ended unexpectedly\nDETAIL:  child process exited with exit code 0\n/ ],
-	[ 'one that closes its socket and stays', "#!/bin/sh\nexec 3>&-\nsleep 60\n", 0755,
+	[ 'one that closes its socket and stays', "#!/bin/sh\nexec 3>&-\nexec sleep 60\n", 0755,
 		qr/ended unexpectedly\nDETAIL:  Its exit status is not known.\n/ ])
 {
 	my ($what, $content, $mode, $error, $sqlstate) = @$case;
@@ -255,6 +256,7 @@ my %behaviours = (
 	'half a frame' => sub { substr frame($RESULT, $_[0], $hashes), 0, 40 },
 	'never' => sub { sleep 1000 },
 	'half a frame, then never' => sub { give(substr frame($RESULT, $_[0], $hashes), 0, 40); sleep 1000 },
+	'an answer, then never' => sub { give(frame($RESULT, $_[0], $hashes), done($_[0], $n)); sleep 1000 },
 	'empty results without end' => sub { give(frame($RESULT, $_[0], '') x 1000) while 1 },
 	'a row that is not there' => sub { frame($RESULT, $_[0], pair(0, 6, 0)) },
 	'a row with itself' => sub { frame($RESULT, $_[0], pair(3, 3, 0)) },
@@ -319,7 +321,9 @@ install_engine($hostile_engine);
 
 my $violation = sub {
 	my ($what) = @_;
-	return qr/^08P01: the vamhash engine \((decode|compute)\) sent an invalid reply\nDETAIL:  $what\nHINT:  The engine was stopped; the next call starts a new one.$/;
+	my $hint = 'The engine was stopped; the next call starts a new one.';
+	return
+	  qr/^08P01: the vamhash engine \((decode|compute)\) sent an invalid reply\nDETAIL:  $what\nHINT:  $hint$/;
 };
 hostile('bad magic', $violation->('bad magic number'));
 hostile('wrong id', $violation->('answer to another request'));
@@ -348,7 +352,7 @@ hostile('a format without end', $violation->('an image format that does not end'
 hostile('no result', $violation->('expected the hashes of one image'));
 hostile('half a frame', qr/^38000: the vamhash engine \(decode\) ended unexpectedly\n/);
 hostile('another version',
-	qr/^38000: the installed vamhash engine is not of this version\nDETAIL:  The library is version \Q$version\E\.\nHINT:  Run "make install" again, and reconnect\.$/);
+	qr/^38000: the installed vamhash engine is not of this version\nDETAIL:  The library is version \Q$version\E\.\n/);
 
 my $timed_out = qr/^57014: canceling statement due to statement timeout$/;
 hostile('no HELLO', $timed_out);
@@ -364,8 +368,27 @@ hostile('a row far away', $violation->('a pair of rows that are not there'), $pa
 hostile('a distance too great', $violation->('a pair beyond the distance asked for'), $pairs);
 hostile('a part of a pair', $violation->('a part of a pair'), $pairs);
 hostile('pairs, then an error', qr/^38000: enough$/, $pairs);
-hostile('pairs without end', $timed_out, $pairs);
+hostile('pairs without end', $violation->('more pairs than there are'), $pairs);
 hostile('empty results without end', $timed_out, $pairs);
+
+# The end of a backend ends even an engine that neither reads, nor answers, nor takes a signal.
+{
+	write_file("$directory/behaviour", 'never');
+	install_engine($hostile_engine);
+	my $hostile = VamhashTest::Session->new($node);
+	$hostile->begin($dhash);
+	wait_for(sub { engines_of($hostile->pid) }) or die 'no engine was started';
+	$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . $hostile->pid . ')');
+	like($hostile->lost, qr/^57P01: /, 'pg_terminate_backend() while a hostile engine does not answer');
+	ok(wait_for(sub { !engines_of($hostile->pid) }, 2), 'it does not outlive its backend');
+
+	write_file("$directory/behaviour", 'an answer, then never');
+	$hostile = VamhashTest::Session->new($node);
+	is($hostile->value($dhash), '0' x 16, 'a hostile engine that answers once');
+	$hostile->quit;
+	ok(wait_for(sub { !engines_of($hostile->pid) }, 2), 'nor does an idle one');
+	install_engine($good_engine);
+}
 
 # Idle engines end.
 {
@@ -387,9 +410,9 @@ hostile('empty results without end', $timed_out, $pairs);
 	is($idle->value($dhash), $right_dhash, 'with the shortest timeout');
 	is_deeply([ engines_of($idle->pid) ], [$engine], 'an engine is used again, too');
 	my $wrong = 0;
-	foreach (1 .. 8)
+	foreach my $milliseconds (450, 520, 900, 990, 1010, 1200)
 	{
-		usleep(350_000 + 100_000 * $_ * 0.9);
+		usleep(1000 * $milliseconds);
 		$wrong++ unless $idle->value($dhash) eq $right_dhash;
 	}
 	is($wrong, 0, 'calls about the time at which it ends');
@@ -438,7 +461,6 @@ SKIP:
 }
 
 $node->stop;
-unlike(slurp_file($node->logfile), qr/PANIC|was terminated by signal \d+: (?!Killed|Seg|Abort)|terminating any other active/,
-	'no crash in the log');
+unlike(slurp_file($node->logfile), qr/PANIC|terminating any other active/, 'no crash in the log');
 
 done_testing();
