@@ -81,7 +81,7 @@ int main(int argc, char** argv) {
             fast_ratio.push_back(fast.back() / decode.back());
         }
         const char* name = std::strrchr(argv[argument], '/');
-        std::printf("%-32s %8.2f %11.2f %11.2f %11.2f %7.3f %7.3f\n",
+        std::printf("%-32s %8.2f %11.3f %11.3f %11.3f %7.3f %7.3f\n",
                     name != nullptr ? name + 1 : argv[argument],
                     static_cast<double>(info.width) * info.height / 1e6, median(decode),
                     median(exact), median(fast), median(exact_ratio), median(fast_ratio));
