@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <numeric>
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 namespace vamhash {
 
@@ -21,6 +24,21 @@ std::uint64_t above_median(const std::array<Value, count>& values) {
     for (const Value value : values)
         bits = bits << 1 | static_cast<std::uint64_t>(2 * value > twice_median);
     return bits;
+}
+
+/// The pixels' sum.
+std::uint32_t sum(std::span<const std::uint8_t> pixels) {
+    std::uint32_t result = 0;
+#if defined(__x86_64__)
+    __m128i sums = _mm_setzero_si128();
+    for (; pixels.size() >= 16; pixels = pixels.subspan(16)) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixels.data()));
+        sums = _mm_add_epi64(sums, _mm_sad_epu8(bytes, _mm_setzero_si128()));
+    }
+    result = static_cast<std::uint32_t>(_mm_cvtsi128_si32(sums) +
+                                        _mm_cvtsi128_si32(_mm_unpackhi_epi64(sums, sums)));
+#endif
+    return std::accumulate(pixels.begin(), pixels.end(), result);
 }
 
 } // namespace
@@ -59,10 +77,8 @@ std::uint64_t whash16_bits(std::span<const std::uint8_t, 64> pixels) {
 
 void BlockSums::add_row(const std::uint8_t* row) {
     std::uint64_t* const sums = sums_.data() + static_cast<std::size_t>(row_ / block_) * 8;
-    for (std::size_t x = 0; x < 8; ++x) {
-        const std::uint8_t* const block = row + x * block_;
-        sums[x] += std::accumulate(block, block + block_, std::uint32_t{0});
-    }
+    for (std::size_t x = 0; x < 8; ++x)
+        sums[x] += sum({row + x * block_, block_});
     ++row_;
 }
 

@@ -5,6 +5,7 @@
 #error "postgres.h belongs to src/pg only"
 #endif
 
+#include "hash/aligned_vector.h"
 #include "hash/lanczos.h"
 #include "hash/resample_kernels.h"
 
@@ -24,7 +25,7 @@ class PackedShortFilter {
   private:
     std::uint32_t lanes_ = 0;
     std::vector<std::uint32_t> first_;
-    std::vector<std::int32_t> coefficients_;
+    AlignedVector<std::int32_t> coefficients_;
 };
 
 /// A long filter of a horizontal pass, and its memory.
@@ -36,17 +37,29 @@ class PackedLongFilter {
     [[nodiscard]] std::uint32_t row_bytes() const { return row_bytes_; }
 
   private:
-    void add_span(const Window& window, std::span<const std::int32_t> coefficients,
-                  std::uint32_t in_size, const ResampleKernels& kernels);
+    /// Coefficients of one output, or what they exceed the limit by.
+    struct Part {
+        std::uint32_t first;
+        std::vector<std::int32_t> coefficients;
+        [[nodiscard]] std::uint32_t end() const {
+            return first + static_cast<std::uint32_t>(coefficients.size());
+        }
+    };
+    static Part take_excess(Part& part, std::int32_t limit);
+    void add_pair(std::span<const Part> parts, const ResampleKernels& kernels);
+    void add_span(std::uint32_t begin, std::uint32_t end, LongFilter::Reader reader,
+                  std::span<const Part> parts, const ResampleKernels& kernels);
 
+    std::uint32_t in_size_;
+    std::uint32_t outputs_;
     std::uint32_t row_bytes_ = 0;
-    std::vector<std::uint32_t> output_spans_{0};
+    std::vector<std::uint32_t> pair_spans_{0};
     std::vector<LongFilter::Span> spans_;
-    std::vector<std::uint8_t> coefficients_;
+    AlignedVector<std::uint8_t> coefficients_;
 };
 
-/// A filter of a vertical pass: as a short one, but an output starts at its very first tap and
-/// reads no more lanes than it needs.
+/// A filter of a vertical pass: as a short one, but an output starts at a multiple of a lane's taps
+/// and reads no more lanes than it needs.
 class PackedColumnFilter {
   public:
     PackedColumnFilter(const LanczosFilter& filter, const ResampleKernels& kernels);
@@ -60,7 +73,7 @@ class PackedColumnFilter {
   private:
     std::uint32_t pieces_;
     std::vector<std::uint32_t> offsets_{0}; // in lanes
-    std::vector<std::int32_t> coefficients_;
+    AlignedVector<std::int32_t> coefficients_;
 };
 
 } // namespace vamhash

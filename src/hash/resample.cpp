@@ -9,10 +9,6 @@ namespace vamhash {
 
 namespace {
 
-// From this reduction on (taps are 6 times as many) running along the rows is faster than turning
-// them: about 5 of 6 coefficients then fit the pieces of a long filter.
-constexpr std::uint32_t long_reduction = 28;
-
 /// The kernels of an instruction set; none for scalar.
 const ResampleKernels* kernels_for(Isa isa) {
 #if defined(__x86_64__)
@@ -50,12 +46,10 @@ std::uint8_t weighted_sum(std::span<const std::int32_t> coefficients, const std:
 
 HorizontalPass::HorizontalPass(std::uint32_t in_width, std::uint32_t out_width, Isa isa)
     : in_width_(in_width), row_bytes_(in_width), kernels_(kernels_for(isa)) {
-    if (in_width == out_width)
-        return;
     LanczosFilter filter(in_width, out_width);
     if (kernels_ == nullptr) {
         filter_ = std::move(filter);
-    } else if (in_width / out_width >= long_reduction) {
+    } else if (in_width / out_width >= kernels_->long_reduction) {
         const auto& packed = filter_.emplace<PackedLongFilter>(filter, *kernels_);
         row_bytes_ = std::max(in_width, packed.row_bytes());
     } else {
@@ -76,20 +70,11 @@ void HorizontalPass::run(const std::uint8_t* rows, std::size_t stride, std::uint
                     filter->coefficients(x), rows + row * stride + filter->window(x).first, 1);
             }
         }
-    } else {
-        for (std::uint32_t row = 0; row < count; ++row)
-            std::memcpy(out + row * out_stride, rows + row * stride, in_width_);
     }
 }
 
 VerticalPass::VerticalPass(std::uint32_t in_height, std::uint32_t out_height, Isa isa)
     : kernels_(kernels_for(isa)) {
-    if (in_height == out_height) {
-        windows_.resize(out_height);
-        for (std::uint32_t y = 0; y < out_height; ++y)
-            windows_[y] = {.first = y, .taps = 1};
-        return;
-    }
     LanczosFilter filter(in_height, out_height);
     windows_ = filter.windows();
     max_taps_ = filter.max_taps();
@@ -108,8 +93,6 @@ void VerticalPass::run(std::size_t output, const std::uint8_t* rows, std::size_t
     } else if (const auto* filter = std::get_if<LanczosFilter>(&filter_)) {
         for (std::uint32_t x = 0; x < width; ++x)
             out[x] = weighted_sum(filter->coefficients(output), rows + x, stride);
-    } else {
-        std::memcpy(out, rows, width);
     }
 }
 
@@ -121,11 +104,11 @@ Resampler::Resampler(std::uint32_t in_width, std::uint32_t in_height, std::uint3
       stride_((out_width + std::size_t{15}) / 16 * 16) {
     // At least as many rows as pushed by one call beside a whole window; half a window or 64 rows
     // more, so that sliding costs little.
-    const std::uint32_t most = in_height + rows_per_group;
+    const std::uint32_t most = in_height + rows_per_group - 1;
     const std::uint32_t taps = vertical_->max_taps();
     capacity_ = std::min(most, taps + rows_per_group + std::max<std::uint32_t>(taps / 2, 64));
-    constexpr std::size_t readable_rows_after = 3;
-    window_.resize((capacity_ + readable_rows_after) * stride_);
+    capacity_ = capacity_ / rows_per_group * rows_per_group;
+    window_.resize(capacity_ * stride_);
     finished_.resize(stride_);
 }
 
@@ -140,7 +123,8 @@ void Resampler::push(const std::uint8_t* rows, std::size_t stride, std::uint32_t
 void Resampler::slide() {
     const std::uint32_t needed =
         next_ < out_height_ ? vertical_->window(next_).first : base_ + filled_;
-    const std::uint32_t dropped = std::min(needed - base_, filled_);
+    const std::uint32_t lane = vertical_->lane_rows();
+    const std::uint32_t dropped = std::min(needed - base_, filled_) / lane * lane;
     filled_ -= dropped;
     base_ += dropped;
     std::memmove(window_.data(), window_.data() + dropped * stride_, filled_ * stride_);
@@ -152,8 +136,9 @@ const std::uint8_t* Resampler::next_row() {
     const Window& window = vertical_->window(next_);
     if (window.end() > base_ + filled_)
         return nullptr;
-    vertical_->run(next_, window_.data() + (window.first - base_) * stride_, stride_, out_width_,
-                   finished_.data());
+    const std::uint32_t lane = vertical_->lane_rows();
+    const std::size_t first = (window.first - base_) / lane * lane;
+    vertical_->run(next_, window_.data() + first * stride_, stride_, out_width_, finished_.data());
     ++next_;
     return finished_.data();
 }

@@ -10,6 +10,7 @@
 #error "postgres.h belongs to src/pg only"
 #endif
 
+#include "hash/aligned_vector.h"
 #include "hash/lanczos.h"
 #include "hash/packed_filter.h"
 #include "hash/resample_kernels.h"
@@ -31,18 +32,17 @@ class HorizontalPass {
     /// Bytes that must be readable from a row's start: its width, or a little more.
     [[nodiscard]] std::uint32_t row_bytes() const { return row_bytes_; }
 
-    /// Resamples `count` rows, at most 16. All 16 must be readable, and all 16 may be written, each
-    /// with up to 15 bytes after its last output.
+    /// Resamples `count` rows, at most 16, to rows interleaved by lanes (resample_kernels.h). All
+    /// 16 must be readable, and all 16 may be written, each with up to 15 bytes after its last
+    /// output.
     void run(const std::uint8_t* rows, std::size_t stride, std::uint32_t count, std::uint8_t* out,
              std::size_t out_stride) const;
 
   private:
-    struct Unchanged {}; // Pillow skips a pass that changes nothing
-
     std::uint32_t in_width_;
     std::uint32_t row_bytes_;
     const ResampleKernels* kernels_;
-    std::variant<Unchanged, LanczosFilter, PackedShortFilter, PackedLongFilter> filter_;
+    std::variant<std::monostate, LanczosFilter, PackedShortFilter, PackedLongFilter> filter_;
 };
 
 /// Makes the rows of another height.
@@ -53,19 +53,21 @@ class VerticalPass {
     /// The rows an output row is made of.
     [[nodiscard]] const Window& window(std::size_t output) const { return windows_[output]; }
     [[nodiscard]] std::uint32_t max_taps() const { return max_taps_; }
+    /// The rows that lie interleaved.
+    [[nodiscard]] std::uint32_t lane_rows() const {
+        return kernels_ == nullptr ? 1 : kernels_->lane_taps;
+    }
 
-    /// Makes one output row; `rows` is the first row of its window. Up to 3 rows after the window
-    /// and `width` rounded up to 16 must be readable, the latter also writable.
+    /// Makes one output row; `rows` is the lane that its window begins in. Its lanes and `width`
+    /// rounded up to 16 must be readable, the latter also writable.
     void run(std::size_t output, const std::uint8_t* rows, std::size_t stride, std::uint32_t width,
              std::uint8_t* out) const;
 
   private:
-    struct Unchanged {};
-
     const ResampleKernels* kernels_;
     std::vector<Window> windows_;
-    std::uint32_t max_taps_ = 1;
-    std::variant<Unchanged, LanczosFilter, PackedColumnFilter> filter_;
+    std::uint32_t max_taps_;
+    std::variant<std::monostate, LanczosFilter, PackedColumnFilter> filter_;
 };
 
 /// Resizes one image.
@@ -77,8 +79,8 @@ class Resampler {
     /// Bytes that must be readable from a row's start: its width, or a little more.
     [[nodiscard]] std::uint32_t row_bytes() const { return horizontal_->row_bytes(); }
 
-    /// Takes `count` further rows, at most 16; the memory of 16 must be readable. Ask for the rows
-    /// finished by them before the next call.
+    /// Takes `count` further rows: 16, or what is left at the end; the memory of 16 must be
+    /// readable. Ask for the rows finished by them before the next call.
     void push(const std::uint8_t* rows, std::size_t stride, std::uint32_t count);
 
     /// The next output row, if finished; valid until the next call of push or next_row.
@@ -96,8 +98,8 @@ class Resampler {
     std::uint32_t base_ = 0;   // input row that the window starts with
     std::uint32_t filled_ = 0; // rows in the window
     std::uint32_t next_ = 0;   // next output row
-    std::vector<std::uint8_t> window_;
-    std::vector<std::uint8_t> finished_;
+    AlignedVector<std::uint8_t> window_;
+    AlignedVector<std::uint8_t> finished_;
 };
 
 } // namespace vamhash

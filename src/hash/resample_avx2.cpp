@@ -1,4 +1,7 @@
 // The resampler's kernels for AVX2: 16-bit taps, two a lane, vpmaddwd.
+//
+// Short filters: strips of 16 rows are turned so that a vector holds one lane (2 neighbouring
+// pixels) of 8 rows, for all outputs that read it. Long filters: a vector holds 16 pixels of a row.
 #include "hash/resample_kernels.h"
 
 #include <cstring>
@@ -120,27 +123,25 @@ __m256i short_output(const std::uint8_t* turned, const std::int32_t* coefficient
     return _mm256_packs_epi32(join_pieces(low0, high0), join_pieces(low1, high1));
 }
 
-/// Writes 8 outputs of 16 rows.
+/// Writes 8 outputs of 16 rows, pairs of rows interleaved.
 inline void store_outputs(const __m256i outputs[8], std::uint8_t* out, std::size_t out_stride) {
-    __m256i quads[4]; // of outputs 0-3: rows 0-3 and 8-11, rows 4-7 and 12-15; likewise of 4-7
+    __m256i quads[4]; // 16-bit units: of outputs 0-3, row pairs 0, 1, 4, 5 and 2, 3, 6, 7; of 4-7
     for (int i = 0; i < 2; ++i) {
         const __m256i a = _mm256_packus_epi16(outputs[4 * i], outputs[4 * i + 1]);
         const __m256i b = _mm256_packus_epi16(outputs[4 * i + 2], outputs[4 * i + 3]);
-        const __m256i even = _mm256_unpacklo_epi8(a, b);
-        const __m256i odd = _mm256_unpackhi_epi8(a, b);
-        quads[2 * i] = _mm256_unpacklo_epi8(even, odd);
-        quads[2 * i + 1] = _mm256_unpackhi_epi8(even, odd);
+        const __m256i even = _mm256_unpacklo_epi16(a, b);
+        const __m256i odd = _mm256_unpackhi_epi16(a, b);
+        quads[2 * i] = _mm256_unpacklo_epi16(even, odd);
+        quads[2 * i + 1] = _mm256_unpackhi_epi16(even, odd);
     }
-    for (int i = 0; i < 4; ++i) {
-        const __m256i rows = i % 2 == 0 ? _mm256_unpacklo_epi32(quads[i / 2], quads[2 + i / 2])
-                                        : _mm256_unpackhi_epi32(quads[i / 2], quads[2 + i / 2]);
-        const __m128i top = _mm256_castsi256_si128(rows);
-        const __m128i bottom = _mm256_extracti128_si256(rows, 1);
-        std::uint8_t* const row = out + static_cast<std::size_t>(2 * i) * out_stride;
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(row), top);
-        _mm_storeh_pd(reinterpret_cast<double*>(row + out_stride), _mm_castsi128_pd(top));
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(row + 8 * out_stride), bottom);
-        _mm_storeh_pd(reinterpret_cast<double*>(row + 9 * out_stride), _mm_castsi128_pd(bottom));
+    for (std::size_t pair = 0; pair < 4; ++pair) {
+        const __m256i rows = pair % 2 == 0
+                                 ? _mm256_unpacklo_epi64(quads[pair / 2], quads[2 + pair / 2])
+                                 : _mm256_unpackhi_epi64(quads[pair / 2], quads[2 + pair / 2]);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * pair * out_stride),
+                         _mm256_castsi256_si128(rows));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * (pair + 4) * out_stride),
+                         _mm256_extracti128_si256(rows, 1));
     }
 }
 
@@ -166,7 +167,7 @@ void short_rows_of(const ShortFilter& filter, const std::uint8_t* rows, std::siz
                 filter.coefficients + static_cast<std::size_t>(o + i) * filter.lanes * pieces,
                 filter.lanes);
         }
-        store_outputs(outputs, out + o, out_stride);
+        store_outputs(outputs, out + std::size_t{o} * lane_taps, out_stride);
     }
 }
 
@@ -191,23 +192,45 @@ inline __m256i add_across(const __m256i sums[8]) {
                             _mm256_permute2x128_si256(a, b, 0x31));
 }
 
-/// One output of 8 rows: a byte each.
-inline std::uint64_t long_output(const LongFilter& filter, std::uint32_t output,
-                                 const std::uint8_t* rows, std::size_t stride) {
-    __m256i sums[8] = {};
-    for (std::uint32_t s = filter.output_spans[output]; s < filter.output_spans[output + 1]; ++s) {
-        const LongFilter::Span& span = filter.spans[s];
-        const std::uint8_t* pixels = rows + span.first;
-        const std::uint8_t* coefficients =
-            static_cast<const std::uint8_t*>(filter.coefficients) + span.offset;
-        for (std::uint32_t block = 0; block < span.blocks; ++block) {
-            const __m256i k = load(coefficients);
-            for (int i = 0; i < 8; ++i) {
-                sums[i] =
-                    multiply_add(sums[i], _mm256_cvtepu8_epi16(load_half(pixels + i * stride)), k);
+constexpr std::uint32_t long_rows_at_once = 4;
+
+/// Adds a span's products to the sums of its readers, 4 rows each.
+template <int readers>
+inline void add_products(const LongFilter& filter, const LongFilter::Span& span,
+                         const std::uint8_t* rows, std::size_t stride,
+                         __m256i sums[readers * long_rows_at_once]) {
+    const std::uint8_t* pixels = rows + span.first;
+    const std::uint8_t* coefficients = filter.coefficients + span.offset;
+    for (std::uint32_t block = 0; block < span.blocks; ++block) {
+        for (std::uint32_t row = 0; row < long_rows_at_once; ++row) {
+            const __m256i v = pinned(_mm256_cvtepu8_epi16(load_half(pixels + row * stride)));
+            for (int reader = 0; reader < readers; ++reader) {
+                __m256i& sum = sums[reader * long_rows_at_once + row];
+                sum = multiply_add(sum, v,
+                                   load(coefficients + static_cast<std::ptrdiff_t>(reader) * 32));
             }
-            pixels += block_taps;
-            coefficients += block_taps * sizeof(std::int16_t);
+        }
+        pixels += block_taps;
+        coefficients += readers * block_taps * sizeof(std::int16_t);
+    }
+}
+
+/// Two outputs of 4 rows: a byte each, the first output's lowest.
+inline std::uint64_t long_outputs(const LongFilter& filter, std::uint32_t pair,
+                                  const std::uint8_t* rows, std::size_t stride) {
+    __m256i sums[2 * long_rows_at_once] = {};
+    for (std::uint32_t s = filter.pair_spans[pair]; s < filter.pair_spans[pair + 1]; ++s) {
+        const LongFilter::Span& span = filter.spans[s];
+        switch (span.reader) {
+        case LongFilter::Reader::first:
+            add_products<1>(filter, span, rows, stride, sums);
+            break;
+        case LongFilter::Reader::second:
+            add_products<1>(filter, span, rows, stride, sums + long_rows_at_once);
+            break;
+        case LongFilter::Reader::both:
+            add_products<2>(filter, span, rows, stride, sums);
+            break;
         }
     }
     const __m256i joined = join_pieces(add_across(sums), _mm256_setzero_si256());
@@ -218,47 +241,48 @@ inline std::uint64_t long_output(const LongFilter& filter, std::uint32_t output,
 
 void long_rows(const LongFilter& filter, const std::uint8_t* rows, std::size_t stride,
                std::uint8_t* out, std::size_t out_stride) {
-    for (std::uint32_t half = 0; half < rows_per_group; half += 8) {
-        for (std::uint32_t o = 0; o < filter.outputs; ++o) {
-            std::uint64_t bytes = long_output(filter, o, rows + half * stride, stride);
-            for (std::uint32_t row = half; row < half + 8; ++row) {
-                out[row * out_stride + o] = static_cast<std::uint8_t>(bytes);
-                bytes >>= 8;
+    for (std::uint32_t begin = 0; begin < rows_per_group; begin += long_rows_at_once) {
+        for (std::uint32_t o = 0; o < filter.outputs; o += 2) {
+            std::uint64_t bytes = long_outputs(filter, o / 2, rows + begin * stride, stride);
+            for (std::uint32_t i = 0; i < 2; ++i) {
+                for (std::uint32_t row = begin; row < begin + long_rows_at_once; ++row) {
+                    out[(row / lane_taps * out_stride + o + i) * lane_taps + row % lane_taps] =
+                        static_cast<std::uint8_t>(bytes);
+                    bytes >>= 8;
+                }
             }
         }
     }
 }
 
-/// 32 columns of the vertical pass from bytes of rows a and b; where `half`, the upper 16 are idle.
-template <bool half>
-void column_block(const std::int32_t* coefficients, std::uint32_t lanes, const std::uint8_t* rows,
-                  std::size_t stride, std::uint8_t* out) {
+/// `vectors` times 16 columns of the vertical pass.
+template <int vectors>
+inline void column_block(const std::int32_t* coefficients, std::uint32_t lanes,
+                         const std::uint8_t* rows, std::size_t stride, std::uint8_t* out) {
     const __m256i zero = _mm256_setzero_si256();
     __m256i low[4] = {};
     __m256i high[4] = {};
     for (std::uint32_t lane = 0; lane < lanes; ++lane) {
-        const __m256i a = half ? _mm256_castsi128_si256(load_half(rows)) : load(rows);
-        const __m256i b =
-            half ? _mm256_castsi128_si256(load_half(rows + stride)) : load(rows + stride);
-        const __m256i ab[2] = {pinned(_mm256_unpacklo_epi8(a, b)),
-                               pinned(_mm256_unpackhi_epi8(a, b))};
         const __m256i k_low = _mm256_set1_epi32(coefficients[2 * lane]);
         const __m256i k_high = _mm256_set1_epi32(coefficients[2 * lane + 1]);
-        for (int i = 0; i < 4; ++i) {
-            const __m256i pairs = i % 2 == 0 ? _mm256_unpacklo_epi8(ab[i / 2], zero)
-                                             : _mm256_unpackhi_epi8(ab[i / 2], zero);
+        for (int i = 0; i < 2 * vectors; ++i) {
+            const __m256i bytes = load(rows + static_cast<std::ptrdiff_t>(i / 2) * 32);
+            const __m256i pairs =
+                i % 2 == 0 ? _mm256_unpacklo_epi8(bytes, zero) : _mm256_unpackhi_epi8(bytes, zero);
             low[i] = multiply_add(low[i], pairs, k_low);
             high[i] = multiply_add(high[i], pairs, k_high);
         }
-        rows += 2 * stride;
+        rows += lane_taps * stride;
     }
-    const __m256i bytes = _mm256_packus_epi16(
-        _mm256_packs_epi32(join_pieces(low[0], high[0]), join_pieces(low[1], high[1])),
-        _mm256_packs_epi32(join_pieces(low[2], high[2]), join_pieces(low[3], high[3])));
-    if constexpr (half) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(bytes));
-    } else {
+    const __m256i bytes = _mm256_permute4x64_epi64(
+        _mm256_packus_epi16(
+            _mm256_packs_epi32(join_pieces(low[0], high[0]), join_pieces(low[1], high[1])),
+            _mm256_packs_epi32(join_pieces(low[2], high[2]), join_pieces(low[3], high[3]))),
+        _MM_SHUFFLE(3, 1, 2, 0));
+    if constexpr (vectors == 2) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), bytes);
+    } else {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(bytes));
     }
 }
 
@@ -266,9 +290,9 @@ void columns(const std::int32_t* coefficients, std::uint32_t lanes, const std::u
              std::size_t stride, std::uint32_t width, std::uint8_t* out) {
     std::uint32_t x = 0;
     for (; x + 16 < width; x += 32)
-        column_block<false>(coefficients, lanes, rows + x, stride, out + x);
+        column_block<2>(coefficients, lanes, rows + std::size_t{x} * lane_taps, stride, out + x);
     if (x < width)
-        column_block<true>(coefficients, lanes, rows + x, stride, out + x);
+        column_block<1>(coefficients, lanes, rows + std::size_t{x} * lane_taps, stride, out + x);
 }
 
 } // namespace
@@ -277,9 +301,14 @@ const ResampleKernels resample_avx2 = {
     .lane_taps = lane_taps,
     .piece_bits = piece_bits,
     .short_pieces = pieces,
+    .short_block = 1,
+    .short_align = lane_taps,
     .long_pieces = 1,
     .long_limit = 32767,
     .long_block = block_taps,
+    // From here on running along the rows is faster than turning them: about 5 of 6 coefficients
+    // then fit the one piece of a long filter.
+    .long_reduction = 28,
     .short_rows = short_rows,
     .long_rows = long_rows,
     .columns = columns,

@@ -17,7 +17,7 @@ namespace vamhash {
 enum class Isa {
     scalar,
     avx2,   // x86-64-v3: AVX2, BMI2, POPCNT
-    avx512, // AVX-512 F, BW, VL, VNNI and VPOPCNTDQ (Ice Lake, Zen 4 and later)
+    avx512, // AVX-512 F, BW, VL, VBMI, VNNI and VPOPCNTDQ (Ice Lake, Zen 4 and later)
 };
 
 /// Name of an instruction set, as shown to users: "scalar", "avx2", "avx512".
