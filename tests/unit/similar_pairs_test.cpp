@@ -22,7 +22,7 @@ namespace {
 using Column = std::vector<std::uint64_t>;
 using Triple = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;
 
-constexpr std::size_t block_rows = 1024;           // of src/join/similar_pairs.cpp
+constexpr std::size_t block_rows = 1024;           // of src/join/brute_force.cpp
 constexpr std::size_t rows_for_threads = 4096 + 5; // more than one thread is used from 4097
 
 std::vector<std::span<const std::uint64_t>> spans(const std::vector<Column>& columns) {

@@ -1,0 +1,50 @@
+// The comparison of a bucket's codes in portable C++: the answer that the other versions must give.
+#include "join/bucket.h"
+#include "join/select_new.inc"
+
+#include <bit>
+
+namespace vamhash {
+
+namespace {
+
+void compare_row(std::uint64_t row, const std::uint64_t* right, std::size_t count, int threshold,
+                 Candidates& candidates) {
+    for (std::size_t i = 0; i < count; ++i) {
+        if (std::popcount(row ^ right[i]) <= threshold) {
+            if (candidates.count == Candidates::capacity) {
+                candidates.flush(candidates);
+            }
+            candidates.left[candidates.count] = row;
+            candidates.right[candidates.count] = right[i];
+            ++candidates.count;
+        }
+    }
+}
+
+void compare_rectangle(const std::uint64_t* left, std::size_t left_count,
+                       const std::uint64_t* right, std::size_t right_count,
+                       const Comparison& comparison, Candidates& candidates) {
+    for (std::size_t a = 0; a < left_count; ++a) {
+        compare_row(left[a], right, right_count, comparison.threshold, candidates);
+    }
+}
+
+void compare_buckets(const std::uint64_t* codes, const std::uint32_t* borders, std::size_t buckets,
+                     const Comparison& comparison, Candidates& candidates) {
+    for (std::size_t i = 0; i < buckets; ++i) {
+        const std::size_t end = borders[i + 1];
+        if (end - borders[i] > largest_bucket) {
+            continue;
+        }
+        for (std::size_t a = borders[i]; a < end; ++a) {
+            compare_row(codes[a], codes + a + 1, end - a - 1, comparison.threshold, candidates);
+        }
+    }
+}
+
+} // namespace
+
+const BucketKernels bucket_scalar{compare_buckets, compare_rectangle, select_new};
+
+} // namespace vamhash

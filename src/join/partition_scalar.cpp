@@ -1,0 +1,35 @@
+// Partition in portable C++.
+#include "join/partition.h"
+
+namespace vamhash {
+
+namespace {
+
+// A run never moves to the left: the key has no more bits below it than the code has.
+std::uint64_t key_of(std::uint64_t code, const KeyBits& key) {
+    std::uint64_t value = 0;
+    for (int i = 0; i < key.runs; ++i) {
+        value |= code >> key.run[i].shift & key.run[i].mask;
+    }
+    return value;
+}
+
+void count(const std::uint64_t* codes, std::size_t size, const KeyBits& key,
+           std::uint32_t* counts) {
+    for (std::size_t i = 0; i < size; ++i) {
+        ++counts[key_of(codes[i], key)];
+    }
+}
+
+void scatter(const std::uint64_t* codes, std::size_t size, const KeyBits& key,
+             std::uint32_t* places, std::uint64_t* out) {
+    for (std::size_t i = 0; i < size; ++i) {
+        out[places[key_of(codes[i], key)]++] = codes[i];
+    }
+}
+
+} // namespace
+
+const PartitionKernels partition_scalar{count, scatter};
+
+} // namespace vamhash

@@ -1,0 +1,422 @@
+#include "join/scheme.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace vamhash {
+
+namespace {
+
+constexpr int most_parts = 9;
+constexpr int most_selected = 8;
+constexpr double most_tables = 1500;
+constexpr int most_local_bits = 12;
+constexpr int most_shared_bits = 11;
+
+double binomial(int n, int k) {
+    double result = 1;
+    for (int i = 0; i < k; ++i) {
+        result = result * (n - i) / (i + 1);
+    }
+    return result;
+}
+
+// What the steps of the join take, in nanoseconds: measured on one core of a Zen 4 with uniform
+// codes, 10^6 and 10^7 of them.
+struct Costs {
+    double shared = 2.0;       // partition of all codes, a code
+    double shared_bit = 0.8;   // more for each bit above few_shared_bits
+    double local = 1.3;        // partition of a chunk in the second-level cache, a code
+    double local_beyond = 2.4; // and of a larger one
+    double key = 0.5;          // a possible key of a chunk
+    double code;               // compared in a bucket
+    double pair;               // compared in a bucket
+    double candidate;
+};
+
+constexpr int few_shared_bits = 8;
+constexpr double cached_chunk = 80e3; // codes
+
+Costs costs(Isa isa, int threshold) {
+    switch (isa) {
+    case Isa::avx512:
+        return threshold <= 7 ? Costs{.code = 0.8, .pair = 0.036, .candidate = 8}
+                              : Costs{.code = 2.4, .pair = 0.06, .candidate = 8};
+    case Isa::avx2:
+        return threshold <= 7    ? Costs{.code = 6, .pair = 0.075, .candidate = 12}
+               : threshold <= 11 ? Costs{.code = 12, .pair = 0.09, .candidate = 12}
+                                 : Costs{.code = 16, .pair = 0.12, .candidate = 12};
+    default:
+        return {.code = 2, .pair = 3, .candidate = 12};
+    }
+}
+
+// The shape of a scheme: what make_scheme takes.
+struct Shape {
+    int parts;
+    int selected;
+    int key_bits;
+};
+
+// The bits by which codes are partitioned for all tables with the same first blocks.
+int shared_bits(const Scheme& scheme, int key_bits, int selected) {
+    return std::min(most_shared_bits, key_bits * scheme.shared_blocks / selected);
+}
+
+// The number of partitions of all codes in a part.
+double shared_passes(const Part& part, int shared_blocks) {
+    const int blocks = static_cast<int>(part.blocks.size());
+    return binomial(blocks - (part.selected - shared_blocks), shared_blocks);
+}
+
+// Expected of a pair of values, over the tables: to share a key, and to be a candidate, too.
+struct Chances {
+    double same_bucket;
+    double candidate;
+};
+
+Chances uniform_chances(const Scheme& scheme, int key_bits, int threshold) {
+    double close = 0;
+    for (int distance = 0; distance <= threshold; ++distance) {
+        close += binomial(64, distance);
+    }
+    const double same = static_cast<double>(scheme.tables()) * std::exp2(-key_bits);
+    return {same, same * close * std::exp2(-64 + key_bits)};
+}
+
+// The expected nanoseconds of a scheme; sets the shared blocks that make it cheapest.
+double expected_cost(Scheme& scheme, const Shape& shape, const Chances& chances, double values,
+                     const Costs& cost) {
+    const double pairs = values * values / 2;
+    const auto tables = static_cast<double>(scheme.tables());
+    double best = std::numeric_limits<double>::max();
+    int best_shared = 1;
+    for (int shared_blocks = 1; shared_blocks <= shape.selected; ++shared_blocks) {
+        scheme.shared_blocks = shared_blocks;
+        double passes = 0;
+        for (const Part& part : scheme.parts) {
+            passes += shared_passes(part, shared_blocks);
+        }
+        const int shared = shared_bits(scheme, shape.key_bits, shape.selected);
+        const int local = shape.key_bits - shared;
+        const double chunk = values * std::exp2(-shared);
+        double table = values * (chunk <= cached_chunk ? cost.local : cost.local_beyond);
+        if (local > most_local_bits) {
+            table += values * (local - most_local_bits);
+        }
+        if (local == 0) {
+            table = 0;
+        }
+        table += std::exp2(shape.key_bits) * cost.key;
+        const double pass = cost.shared + cost.shared_bit * std::max(0, shared - few_shared_bits);
+        const double sum = passes * (values * pass + 20e3) + tables * table;
+        if (sum < best) {
+            best = sum;
+            best_shared = shared_blocks;
+        }
+    }
+    scheme.shared_blocks = best_shared;
+    return best + tables * values * cost.code + pairs * chances.same_bucket * cost.pair +
+           pairs * chances.candidate * cost.candidate;
+}
+
+struct Option {
+    Shape shape;
+    Scheme scheme;
+    double cost;
+};
+
+// The schemes worth a thought for so many values.
+std::vector<Option> options(int threshold, double values) {
+    std::vector<Option> options;
+    const int value_bits = std::max(1, static_cast<int>(std::log2(std::max(values, 2.0))));
+    for (int parts = 1; parts <= std::min(threshold + 1, most_parts); ++parts) {
+        for (int selected = 1; selected <= most_selected; ++selected) {
+            for (int bits = std::max(3, value_bits - 12); bits <= value_bits + 6; ++bits) {
+                Scheme scheme = make_scheme(threshold, parts, selected, bits);
+                if (!scheme.parts.empty() && scheme.tables() <= most_tables) {
+                    options.push_back({{parts, selected, bits}, std::move(scheme), 0});
+                }
+            }
+        }
+    }
+    return options;
+}
+
+// Measures, on a sample, how often two values share the key of a table.
+class Sample {
+  public:
+    Sample(std::span<const std::uint64_t> codes, int threshold)
+        : codes_(codes), threshold_(threshold),
+          slots_(std::bit_ceil(std::max<std::size_t>(codes.size(), 8)) * 2) {}
+
+    [[nodiscard]] Chances measure(const Scheme& scheme, const BitOrder& order);
+
+  private:
+    struct Slot {
+        std::uint32_t round = 0; // of the use; any other is empty
+        std::uint32_t count;
+        std::uint64_t key;
+        std::uint64_t last; // code
+    };
+
+    [[nodiscard]] Chances measure(std::uint64_t mask);
+
+    static constexpr std::size_t tables_measured = 8;
+
+    std::span<const std::uint64_t> codes_;
+    std::vector<std::uint64_t> moved_;
+    int threshold_;
+    std::vector<Slot> slots_;
+    std::uint32_t round_ = 0;
+};
+
+// Looks at some of the tables, from all parts.
+Chances Sample::measure(const Scheme& scheme, const BitOrder& order) {
+    moved_.clear();
+    for (const std::uint64_t code : codes_) {
+        moved_.push_back(order.apply(code));
+    }
+    std::vector<std::uint64_t> masks;
+    for (const Part& part : scheme.parts) {
+        for (const Table& table : tables_of(part)) {
+            masks.push_back(key_mask(part, table));
+        }
+    }
+    const std::size_t measured = std::min(masks.size(), tables_measured);
+    Chances sum{};
+    for (std::size_t i = 0; i < measured; ++i) {
+        const Chances chances = measure(masks[(2 * i + 1) * masks.size() / (2 * measured)]);
+        sum.same_bucket += chances.same_bucket;
+        sum.candidate += chances.candidate;
+    }
+    const double scale = static_cast<double>(masks.size()) / static_cast<double>(measured);
+    return {sum.same_bucket * scale, sum.candidate * scale};
+}
+
+// Counts the pairs with equal keys, and takes the share of those within the threshold from pairs of
+// codes that follow each other in a bucket.
+Chances Sample::measure(std::uint64_t mask) {
+    ++round_;
+    double same = 0;
+    double looked_at = 0;
+    double close = 0;
+    for (const std::uint64_t code : moved_) {
+        const std::uint64_t key = code & mask;
+        std::size_t i = (key * 0x9e3779b97f4a7c15) >> (64 - std::countr_zero(slots_.size()));
+        while (slots_[i].round == round_ && slots_[i].key != key) {
+            i = (i + 1) & (slots_.size() - 1);
+        }
+        Slot& slot = slots_[i];
+        if (slot.round != round_) {
+            slot = {round_, 1, key, code};
+            continue;
+        }
+        same += slot.count++;
+        looked_at += 1;
+        close += static_cast<double>(std::popcount(slot.last ^ code) <= threshold_);
+        slot.last = code;
+    }
+    const auto n = static_cast<double>(moved_.size());
+    const double pairs = std::max(1.0, n * (n - 1) / 2);
+    return {same / pairs, looked_at == 0 ? 0 : same / pairs * close / looked_at};
+}
+
+} // namespace
+
+std::size_t Scheme::tables() const {
+    double sum = 0;
+    for (const Part& part : parts) {
+        sum += binomial(static_cast<int>(part.blocks.size()), part.selected);
+    }
+    return static_cast<std::size_t>(std::min(sum + 0.5, 1e9));
+}
+
+std::vector<Table> tables_of(const Part& part) {
+    const int blocks = static_cast<int>(part.blocks.size());
+    std::vector<int> chosen(part.selected);
+    std::iota(chosen.begin(), chosen.end(), 0);
+    std::vector<Table> tables;
+    for (;;) {
+        tables.push_back({chosen});
+        int i = part.selected - 1;
+        while (i >= 0 && chosen[i] == blocks - part.selected + i) {
+            --i;
+        }
+        if (i < 0) {
+            return tables;
+        }
+        ++chosen[i];
+        for (int j = i + 1; j < part.selected; ++j) {
+            chosen[j] = chosen[j - 1] + 1;
+        }
+    }
+}
+
+std::uint64_t key_mask(const Part& part, const Table& table, std::size_t count) {
+    std::uint64_t mask = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        mask |= part.blocks[table.blocks[i]];
+    }
+    return mask;
+}
+
+std::uint64_t key_mask(const Part& part, const Table& table) {
+    return key_mask(part, table, table.blocks.size());
+}
+
+EmissionRule emission_rule(const Scheme& scheme, std::size_t part, const Table& table) {
+    EmissionRule rule{};
+    const int last = table.blocks.empty() ? 0 : table.blocks.back();
+    for (int block = 0; block < last; ++block) {
+        if (!std::binary_search(table.blocks.begin(), table.blocks.end(), block)) {
+            rule.must_differ[rule.must_differ_count++] = scheme.parts[part].blocks[block];
+        }
+    }
+    int blocks = 0;
+    for (std::size_t i = 0; i < part; ++i) {
+        const Part& earlier = scheme.parts[i];
+        const int end = blocks + static_cast<int>(earlier.blocks.size());
+        rule.earlier_part[rule.earlier_parts++] = {blocks, end, earlier.selected};
+        std::copy(earlier.blocks.begin(), earlier.blocks.end(), rule.earlier_blocks + blocks);
+        blocks = end;
+    }
+    return rule;
+}
+
+Scheme make_scheme(int threshold, int parts, int selected, int key_bits) {
+    // sum(tolerance + 1) = threshold + 1, shared out evenly.
+    const int blocks = threshold + 1 - parts + parts * selected;
+    const int bits = std::min(64, (key_bits * blocks + selected / 2) / selected);
+    if (parts > threshold + 1 || blocks > bits) {
+        return {};
+    }
+    Scheme scheme;
+    scheme.shared_blocks = 1;
+    int block = 0;
+    for (int i = 0; i < parts; ++i) {
+        const int tolerance = (threshold + 1) * (i + 1) / parts - (threshold + 1) * i / parts - 1;
+        Part part{{}, selected};
+        for (int j = 0; j < tolerance + selected; ++j, ++block) {
+            const int first = bits * block / blocks;
+            const int end = bits * (block + 1) / blocks;
+            part.blocks.push_back(~0ULL >> (64 - (end - first)) << first);
+        }
+        scheme.parts.push_back(std::move(part));
+    }
+    return scheme;
+}
+
+Scheme one_bucket() {
+    Scheme scheme;
+    scheme.parts.push_back({{}, 0});
+    return scheme;
+}
+
+std::vector<Scheme> possible_schemes(int threshold, double values) {
+    std::vector<Scheme> schemes;
+    for (Option& option : options(threshold, values)) {
+        schemes.push_back(std::move(option.scheme));
+    }
+    return schemes;
+}
+
+Plan plan_join(const PlanRequest& request) {
+    const Costs cost = costs(request.isa, request.threshold);
+    Plan plan;
+    plan.scheme = one_bucket();
+    plan.one_bucket = true;
+    const double all_pairs = request.values * request.values / 2;
+    plan.seconds = all_pairs * cost.pair * 1e-9;
+
+    // First as if the codes were uniform.
+    std::vector<Option> choices = options(request.threshold, request.values);
+    if (choices.empty()) {
+        return plan;
+    }
+    const auto key_bits = [](const Option& option) {
+        const Part& part = option.scheme.parts[0];
+        double bits = 0;
+        for (const std::uint64_t block : part.blocks) {
+            bits += std::popcount(block);
+        }
+        return bits * part.selected / static_cast<double>(part.blocks.size());
+    };
+    const auto rank = [&](double bits_a_bit) {
+        for (Option& option : choices) {
+            Chances chances =
+                uniform_chances(option.scheme, option.shape.key_bits, request.threshold);
+            chances.same_bucket = static_cast<double>(option.scheme.tables()) *
+                                  std::exp2(-key_bits(option) * bits_a_bit);
+            option.cost = expected_cost(option.scheme, option.shape, chances, request.values, cost);
+        }
+        std::sort(choices.begin(), choices.end(),
+                  [](const Option& a, const Option& b) { return a.cost < b.cost; });
+    };
+    rank(1);
+    if (request.allow_one_bucket && choices[0].cost * 1e-9 > plan.seconds) {
+        return plan;
+    }
+
+    // If the sample looks uniform, that is all.
+    Sample sample(request.sample, request.threshold);
+    Chances chances = sample.measure(choices[0].scheme, plan.order);
+    const double uniform =
+        static_cast<double>(choices[0].scheme.tables()) * std::exp2(-key_bits(choices[0]));
+    const bool agrees = chances.same_bucket < 1.5 * uniform;
+    if (agrees && all_pairs * chances.candidate * cost.candidate < 0.25 * choices[0].cost) {
+        plan.scheme = choices[0].scheme;
+        plan.one_bucket = false;
+        plan.seconds = choices[0].cost * 1e-9;
+        return plan;
+    }
+
+    // The order of bits in which the keys of that scheme agree least.
+    if (!agrees) {
+        const BitOrder orders[] = {BitOrder::transposed(), BitOrder::strided(5),
+                                   BitOrder::strided(11), BitOrder::strided(19),
+                                   BitOrder::strided(27)};
+        for (const BitOrder& order : orders) {
+            const Chances other = sample.measure(choices[0].scheme, order);
+            if (other.same_bucket < 0.9 * chances.same_bucket) {
+                chances = other;
+                plan.order = order;
+            }
+        }
+    }
+
+    // Ranks again by the bits that a bit of the key is worth, and measures the best.
+    constexpr std::size_t finalists = 4;
+    double best = std::numeric_limits<double>::max();
+    for (int round = 0; round < 2; ++round) {
+        const double bits =
+            -std::log2(chances.same_bucket / static_cast<double>(choices[0].scheme.tables()));
+        rank(std::clamp(bits / key_bits(choices[0]), 0.05, 1.0));
+        for (std::size_t i = 0; i < std::min(finalists, choices.size()); ++i) {
+            Option& option = choices[i];
+            const Chances measured = sample.measure(option.scheme, plan.order);
+            option.cost =
+                expected_cost(option.scheme, option.shape, measured, request.values, cost);
+            if (i == 0) {
+                chances = measured;
+            }
+            if (option.cost < best) {
+                best = option.cost;
+                plan.scheme = option.scheme;
+            }
+        }
+    }
+    if (request.allow_one_bucket && best * 1e-9 > plan.seconds) {
+        plan.scheme = one_bucket();
+        plan.order = BitOrder();
+        return plan;
+    }
+    plan.one_bucket = false;
+    plan.seconds = best * 1e-9;
+    return plan;
+}
+
+} // namespace vamhash
