@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=(--dry-run -Werror)
 [ "${1:-}" != --fix ] || mode=(-i)
-find src tests bench kernels -name '*.cpp' -o -name '*.h' -o -name '*.hpp' 2>/dev/null |
+find src tests bench -name '*.cpp' -o -name '*.h' -o -name '*.hpp' |
 	xargs clang-format "${mode[@]}"

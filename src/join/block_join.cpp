@@ -31,7 +31,6 @@ namespace vamhash {
 
 namespace {
 
-constexpr int most_shared_bits = 11;
 // Chunks above are partitioned by all threads.
 constexpr std::size_t largest_chunk = std::size_t{1} << 17;
 // So many comparisons, some milliseconds, may one thread do between two looks at the others.

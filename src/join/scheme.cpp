@@ -14,7 +14,6 @@ constexpr int most_parts = 9;
 constexpr int most_selected = 8;
 constexpr double most_tables = 1500;
 constexpr int most_local_bits = 12;
-constexpr int most_shared_bits = 11;
 
 double binomial(int n, int k) {
     double result = 1;

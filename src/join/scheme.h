@@ -27,6 +27,10 @@
 
 namespace vamhash {
 
+/// Bits of the first blocks by which a partition is shared at most: a scatter to more chunks is
+/// slower than a second one in cache.
+constexpr int most_shared_bits = 11;
+
 struct Part {
     std::vector<std::uint64_t> blocks; // masks, disjoint
     int selected;                      // of the blocks make a key
