@@ -17,12 +17,14 @@
 #include "codec/jpeg.h"
 
 #include "codec/grey.h"
+#include "codec/ycc_grey.h"
 
 #include <algorithm>
 #include <array>
 #include <csetjmp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <jpeglib.h> // after cstdio, which it wants
@@ -157,7 +159,7 @@ unsigned fast_scale(std::uint32_t width, std::uint32_t height) {
 /// One JPEG image being decoded.
 class JpegReader {
   public:
-    JpegReader();
+    explicit JpegReader(Isa isa);
     ~JpegReader() { jpeg_destroy_decompress(&cinfo_); }
     JpegReader(const JpegReader&) = delete;
     JpegReader& operator=(const JpegReader&) = delete;
@@ -170,14 +172,17 @@ class JpegReader {
     void guard(const Call& call);
     void read_header(std::span<const std::uint8_t> image, const DecodeOptions& options);
     [[nodiscard]] Output choose_output(bool fast) const;
+    [[nodiscard]] std::optional<YccShape> ycc_shape() const;
     void read_rows(const Output& output, GreySink& sink);
+    void read_planes(const YccShape& shape, const YccKernels& kernels, GreySink& sink);
 
+    Isa isa_;
     jpeg_decompress_struct cinfo_{};
     jpeg_progress_mgr progress_{};
     JpegErrors errors_{};
 };
 
-JpegReader::JpegReader() {
+JpegReader::JpegReader(Isa isa) : isa_(isa) {
     cinfo_.err = jpeg_std_error(&errors_);
     errors_.error_exit = leave_library;
     errors_.emit_message = note_message;
@@ -218,8 +223,7 @@ Output JpegReader::choose_output(bool fast) const {
         return {.color_space = JCS_GRAYSCALE, .bytes_per_pixel = 1, .to_grey = nullptr};
     }
     if (cinfo_.num_components == 3) {
-        return {
-            .color_space = JCS_EXT_RGBX, .bytes_per_pixel = 4, .to_grey = rgbx_to_grey(best_isa())};
+        return {.color_space = JCS_EXT_RGBX, .bytes_per_pixel = 4, .to_grey = rgbx_to_grey(isa_)};
     }
     if (cinfo_.num_components == 4) {
         return {.color_space = JCS_CMYK, .bytes_per_pixel = 4, .to_grey = inverted_cmyk_to_grey};
@@ -270,6 +274,55 @@ void JpegReader::read_rows(const Output& output, GreySink& sink) {
     }
 }
 
+/// The shape of the planes where they are such as YccGrey takes.
+std::optional<YccShape> JpegReader::ycc_shape() const {
+    if (cinfo_.num_components != 3 || cinfo_.jpeg_color_space != JCS_YCbCr) {
+        return std::nullopt;
+    }
+    const jpeg_component_info& y = cinfo_.comp_info[0];
+    const jpeg_component_info& cb = cinfo_.comp_info[1];
+    const jpeg_component_info& cr = cinfo_.comp_info[2];
+    const auto is_sampled = [&](const jpeg_component_info& chroma, int horizontal, int vertical) {
+        return chroma.h_samp_factor * horizontal == y.h_samp_factor &&
+               chroma.v_samp_factor * vertical == y.v_samp_factor;
+    };
+    const auto are_sampled = [&](int horizontal, int vertical) {
+        return is_sampled(cb, horizontal, vertical) && is_sampled(cr, horizontal, vertical);
+    };
+    YccShape shape{.sampling = ChromaSampling::full,
+                   .width = cinfo_.image_width,
+                   .height = cinfo_.image_height,
+                   .chroma_width = cb.downsampled_width,
+                   .chroma_height = cb.downsampled_height,
+                   .luma_rows = static_cast<std::uint32_t>(y.v_samp_factor * DCTSIZE)};
+    if (are_sampled(1, 1)) {
+        return shape;
+    }
+    constexpr std::uint32_t min_filtered_samples = 3; // libjpeg only repeats those of narrower rows
+    if (shape.chroma_width < min_filtered_samples) {
+        return std::nullopt;
+    }
+    if (are_sampled(2, 1)) {
+        shape.sampling = ChromaSampling::half_width;
+        return shape;
+    }
+    if (are_sampled(2, 2)) {
+        shape.sampling = ChromaSampling::half_both;
+        return shape;
+    }
+    return std::nullopt;
+}
+
+/// Gives the sink all rows, iMCU row by iMCU row.
+void JpegReader::read_planes(const YccShape& shape, const YccKernels& kernels, GreySink& sink) {
+    YccGrey grey(shape, kernels);
+    while (cinfo_.output_scanline < cinfo_.output_height) {
+        std::uint8_t*** const planes = grey.planes();
+        guard([&] { jpeg_read_raw_data(&cinfo_, planes, shape.luma_rows); });
+        grey.take(sink);
+    }
+}
+
 ImageInfo JpegReader::read(std::span<const std::uint8_t> image, const DecodeOptions& options,
                            GreySink& sink) {
     read_header(image, options);
@@ -279,16 +332,23 @@ ImageInfo JpegReader::read(std::span<const std::uint8_t> image, const DecodeOpti
         cinfo_.scale_num = 1;
         cinfo_.scale_denom = fast_scale(cinfo_.image_width, cinfo_.image_height);
     }
+    // Where RGB would be wanted, the planes may do; fast decoding takes luma alone before that.
+    const YccKernels* kernels = output.color_space == JCS_EXT_RGBX ? ycc_kernels(isa_) : nullptr;
+    const std::optional<YccShape> shape = kernels != nullptr ? ycc_shape() : std::nullopt;
+    cinfo_.raw_data_out = shape ? TRUE : FALSE;
     guard([this] { jpeg_start_decompress(&cinfo_); });
     sink.start(cinfo_.output_width, cinfo_.output_height);
-    read_rows(output, sink);
+    if (shape) {
+        read_planes(*shape, *kernels, sink);
+    } else {
+        read_rows(output, sink);
+    }
     return {.width = cinfo_.image_width, .height = cinfo_.image_height, .format = jpeg_format.name};
 }
 
-ImageInfo decode_jpeg(std::span<const std::uint8_t> image, const DecodeOptions& options,
-                      GreySink& sink) {
-    JpegReader reader;
-    return reader.read(image, options, sink);
+ImageInfo decode_with_best(std::span<const std::uint8_t> image, const DecodeOptions& options,
+                           GreySink& sink) {
+    return decode_jpeg(image, options, sink, best_isa());
 }
 
 /// The EXIF data and XMP packet among an image's APP1 segments.
@@ -342,7 +402,13 @@ Orientation jpeg_orientation(std::span<const std::uint8_t> image) {
 
 } // namespace
 
+ImageInfo decode_jpeg(std::span<const std::uint8_t> image, const DecodeOptions& options,
+                      GreySink& sink, Isa isa) {
+    JpegReader reader(isa);
+    return reader.read(image, options, sink);
+}
+
 const Format jpeg_format{
-    .name = "jpeg", .title = "JPEG", .decode = decode_jpeg, .orientation = jpeg_orientation};
+    .name = "jpeg", .title = "JPEG", .decode = decode_with_best, .orientation = jpeg_orientation};
 
 } // namespace vamhash

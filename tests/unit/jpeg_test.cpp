@@ -1,5 +1,7 @@
 // JPEG: grey rows against a plain libjpeg decode, scaled and turned pictures, and what each kind of
 // damage is called. Images are made here by libjpeg, so the tests need no files.
+#include "codec/jpeg.h"
+
 #include "grey_picture.h"
 
 #include <gtest/gtest.h>
@@ -20,8 +22,11 @@ struct JpegShape {
     std::uint32_t height = 70;
     J_COLOR_SPACE pixels = JCS_RGB;
     J_COLOR_SPACE stored = JCS_YCbCr;
-    int h_sampling = 2; // of the first component; the others have 1
+    int h_sampling = 2; // of the first component
     int v_sampling = 2;
+    int h_chroma = 1; // of the others
+    int v_chroma = 1;
+    int quality = 75;
     bool progressive = false;
     bool arithmetic = false;
     bool scan_per_component = false;
@@ -47,8 +52,11 @@ Bytes make_jpeg(const JpegShape& shape) {
     cinfo.in_color_space = shape.pixels;
     jpeg_set_defaults(&cinfo);
     jpeg_set_colorspace(&cinfo, shape.stored);
-    cinfo.comp_info[0].h_samp_factor = shape.h_sampling;
-    cinfo.comp_info[0].v_samp_factor = shape.v_sampling;
+    jpeg_set_quality(&cinfo, shape.quality, TRUE);
+    for (int i = 0; i < cinfo.num_components; ++i) {
+        cinfo.comp_info[i].h_samp_factor = i == 0 ? shape.h_sampling : shape.h_chroma;
+        cinfo.comp_info[i].v_samp_factor = i == 0 ? shape.v_sampling : shape.v_chroma;
+    }
     cinfo.arith_code = shape.arithmetic ? TRUE : FALSE;
     cinfo.restart_in_rows = shape.restart_rows;
     if (shape.progressive) {
@@ -177,6 +185,77 @@ TEST(Jpeg, SamplingsSizesAndProcesses) {
                 EXPECT_EQ(info.height, height);
                 EXPECT_EQ(info.format, "jpeg");
             }
+        }
+    }
+}
+
+class JpegByIsa : public testing::TestWithParam<Isa> {
+  protected:
+    /// Checks a picture by the instruction set against plainly decoded RGB.
+    static void check(const JpegShape& shape) {
+        const Bytes image = make_jpeg(shape);
+        PictureSink sink;
+        decode_jpeg(image, {}, sink, GetParam());
+        ASSERT_TRUE(sink.picture.complete());
+        ASSERT_EQ(sink.picture.pixels, expected_grey(image))
+            << shape.width << "x" << shape.height << " " << shape.h_sampling << "x"
+            << shape.v_sampling << " quality " << shape.quality;
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(Isas, JpegByIsa, testing::ValuesIn(available_isas()),
+                         [](const auto& info) { return std::string(isa_name(info.param)); });
+
+TEST_P(JpegByIsa, EverySmallSize) {
+    for (const auto& [h, v] : {std::pair{1, 1}, {2, 1}, {2, 2}}) {
+        for (std::uint32_t width = 1; width <= 70; ++width) {
+            for (std::uint32_t height = 1; height <= 40; ++height) {
+                ASSERT_NO_FATAL_FAILURE(check({.width = width,
+                                               .height = height,
+                                               .h_sampling = h,
+                                               .v_sampling = v,
+                                               .progressive = (width + height) % 2 == 0,
+                                               .restart_rows = height % 3 == 0 ? 1 : 0}));
+            }
+        }
+    }
+}
+
+TEST_P(JpegByIsa, EveryQuality) {
+    for (const auto& [h, v] : {std::pair{1, 1}, {2, 1}, {2, 2}}) {
+        for (int quality = 1; quality <= 100; ++quality) {
+            for (const bool progressive : {false, true}) {
+                ASSERT_NO_FATAL_FAILURE(check({.width = 211,
+                                               .height = 83,
+                                               .h_sampling = h,
+                                               .v_sampling = v,
+                                               .quality = quality,
+                                               .progressive = progressive}));
+            }
+        }
+    }
+}
+
+TEST_P(JpegByIsa, SamplingFactorsWithCommonDivisors) {
+    for (const auto& [h, v, h_chroma, v_chroma] : {std::array{2, 2, 2, 2},
+                                                   {1, 3, 1, 3},
+                                                   {4, 4, 4, 4},
+                                                   {4, 2, 2, 1},
+                                                   {4, 2, 2, 2},
+                                                   {2, 4, 1, 2},
+                                                   {4, 4, 2, 2},
+                                                   {2, 4, 1, 4},
+                                                   {3, 3, 3, 1},
+                                                   {4, 4, 1, 2}}) {
+        for (const auto& [width, height] :
+             {std::pair{3U, 2U}, {40U, 24U}, {133U, 31U}, {70U, 33U}, {75U, 129U}}) {
+            ASSERT_NO_FATAL_FAILURE(check({.width = width,
+                                           .height = height,
+                                           .h_sampling = h,
+                                           .v_sampling = v,
+                                           .h_chroma = h_chroma,
+                                           .v_chroma = v_chroma,
+                                           .scan_per_component = true}));
         }
     }
 }
