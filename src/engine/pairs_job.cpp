@@ -21,9 +21,10 @@ Columns read_columns(Channel& channel, const protocol::FrameHeader& begin, std::
     const auto append = [&] {
         const std::size_t complete = rows.size() / count;
         for (std::size_t column = 0; column < count; column++) {
-            columns[column].reserve(columns[column].size() + complete);
+            const std::size_t have = columns[column].size();
+            columns[column].resize(have + complete); // grows in proportion, unlike reserve()
             for (std::size_t row = 0; row < complete; row++) {
-                columns[column].push_back(rows[row * count + column]);
+                columns[column][have + row] = rows[row * count + column];
             }
         }
         rows.clear();
