@@ -71,13 +71,41 @@ SELECT count(*) AS pairs, count(DISTINCT (a, b)) AS distinct_pairs,
 FROM similar_pairs('SELECT id, h, g FROM many', ARRAY[2, 2]) p
 	JOIN many x ON x.id = p.a JOIN many y ON y.id = p.b;
 
--- Keys that do not fit in work_mem go to a temporary file.
+-- Keys of every kind, in memory and, beyond work_mem, in temporary files, whence they are read in several
+-- batches: bigint, which is passed by value; text, short and long; uuid and interval, of fixed length.
+CREATE TABLE keyed AS
+	SELECT i AS id, ((('x' || md5((i / 4)::text))::bit(64)::bigint # (i % 4)::bigint))::phash64 AS h,
+		1000000000000 - 7 * i AS big, repeat(md5(i::text), (1 + i % 7)::int) AS label,
+		md5(i::text)::uuid AS code, make_interval(secs => i) AS span
+	FROM generate_series(1::bigint, 20000) i;
+CREATE FUNCTION wrong_pairs(key_column text, key_type anyelement, OUT pairs bigint, OUT wrong bigint)
+LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format($f$
+		WITH found AS (SELECT * FROM similar_pairs('SELECT %1$I, h FROM keyed', 2, NULL::%2$s)),
+			expected AS (
+				SELECT least(a.%1$I, b.%1$I), greatest(a.%1$I, b.%1$I), a.h <~> b.h
+				FROM keyed a JOIN keyed b ON a.id / 4 = b.id / 4 AND a.id < b.id)
+		SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM (
+			(SELECT * FROM found EXCEPT ALL SELECT * FROM expected)
+			UNION ALL (SELECT * FROM expected EXCEPT ALL SELECT * FROM found)) d)$f$,
+		key_column, pg_typeof(key_type)) INTO pairs, wrong;
+END
+$$;
+SET work_mem = '64MB';
+SELECT 'bigint' AS key, * FROM wrong_pairs('big', NULL::bigint)
+UNION ALL SELECT 'text', * FROM wrong_pairs('label', NULL::text)
+UNION ALL SELECT 'uuid', * FROM wrong_pairs('code', NULL::uuid)
+UNION ALL SELECT 'interval', * FROM wrong_pairs('span', NULL::interval);
 SET work_mem = '64kB';
-SELECT count(*), bool_and(x.h <~> y.h = distance) AS right
-FROM similar_pairs('SELECT repeat(id::text, 20), h FROM many', 2, NULL::text) p
-	JOIN many x ON repeat(x.id::text, 20) = p.a JOIN many y ON repeat(y.id::text, 20) = p.b;
+SELECT 'bigint' AS key, * FROM wrong_pairs('big', NULL::bigint)
+UNION ALL SELECT 'text', * FROM wrong_pairs('label', NULL::text)
+UNION ALL SELECT 'uuid', * FROM wrong_pairs('code', NULL::uuid)
+UNION ALL SELECT 'interval', * FROM wrong_pairs('span', NULL::interval);
 SELECT count(*), bool_and(a < b) FROM similar_pairs('SELECT id, h FROM many', 64) WHERE distance < 10;
 RESET work_mem;
+DROP FUNCTION wrong_pairs;
+DROP TABLE keyed;
 
 -- Few rows, or none.
 SELECT * FROM similar_pairs('SELECT id, h FROM hashes WHERE false', 5);

@@ -1,7 +1,13 @@
 /*
  * key_store.hpp
- *		The keys of a query's rows by row number, in memory up to work_mem and in a
- *		temporary file beyond it.
+ *		The keys of a query's rows by row number, in memory up to work_mem and in
+ *		temporary files beyond it.
+ *
+ *		KeyStore *store = MakeKeyStore(type);
+ *		AppendKey(store, key);							(for each row)
+ *		limit = PrepareKeys(store, bytes);
+ *		GetKeys(store, rows, count, keys);				(any number of times)
+ *		FreeKeyStore(store);
  */
 #pragma once
 
@@ -20,7 +26,14 @@ extern void AppendKey(KeyStore *store, Datum key);
 extern uint64 CountKeys(const KeyStore *store);
 
 /*
- * The key of a row, counted from 0. `slot` is 0 or 1: a key stays good until the
- * next call with its slot. No key may be appended after the first call.
+ * End the appending and prepare for GetKeys(); returns how many keys may be asked for
+ * at once, at least 1024. The keys are read fastest by as many, which take work_mem
+ * together with `bytes_each` of the caller's own for each key.
  */
-extern Datum GetKey(KeyStore *store, uint64 row, int slot);
+extern int PrepareKeys(KeyStore *store, Size bytes_each);
+
+/*
+ * The keys of `count` rows, counted from 0, in any order and repeated as you like.
+ * They stay good until the next call.
+ */
+extern void GetKeys(KeyStore *store, const uint32 *rows, int count, Datum *keys);

@@ -57,6 +57,17 @@ typedef struct PairsOutput
 	MemoryContext row_context;
 } PairsOutput;
 
+/* Pairs that wait for their keys. */
+typedef struct PairBatch
+{
+	int count;
+	int limit;
+	Size record_size;
+	char *records; /* as the engine sent them */
+	uint32 *rows;  /* two for each pair */
+	Datum *keys;
+} PairBatch;
+
 /* Send the hashes collected so far; with `last`, there are no more. */
 static void
 SendRows(PairsInput *input, bool last)
@@ -87,28 +98,20 @@ TakeHashRow(void *state, Datum key, const Datum *values, const bool *nulls)
 		SendRows(input, false);
 }
 
-/* Turn one pair of the engine's into a row of the result. */
+/* Turn one pair, of these two keys, into a row of the result. */
 static void
-PutPair(PairsOutput *output, const PairRecord *pair, const uint8 *distances)
+PutPair(PairsOutput *output, const Datum *keys, const uint8 *distances)
 {
 	MemoryContext context = MemoryContextSwitchTo(output->row_context);
 	Datum values[3];
 	bool nulls[3] = {};
-	int order;
+	int order =
+		DatumGetInt32(FunctionCall2Coll(output->compare, output->collation, keys[0], keys[1]));
 
-	values[0] = GetKey(output->keys, pair->a, 0);
-	values[1] = GetKey(output->keys, pair->b, 1);
-	order =
-		DatumGetInt32(FunctionCall2Coll(output->compare, output->collation, values[0], values[1]));
 	if (order != 0)
 	{
-		if (order > 0)
-		{
-			Datum greater = values[0];
-
-			values[0] = values[1];
-			values[1] = greater;
-		}
+		values[0] = order < 0 ? keys[0] : keys[1];
+		values[1] = order < 0 ? keys[1] : keys[0];
 		if (output->as_array)
 		{
 			Datum elements[max_columns];
@@ -126,11 +129,36 @@ PutPair(PairsOutput *output, const PairRecord *pair, const uint8 *distances)
 	MemoryContextReset(output->row_context);
 }
 
+/* Make an empty batch, of as many pairs as the key store looks up well at once. */
+static PairBatch
+MakeBatch(PairsOutput *output)
+{
+	PairBatch batch = {};
+
+	batch.record_size = pair_record_size(output->params.columns);
+	batch.limit = PrepareKeys(output->keys, sizeof(uint32) + batch.record_size / 2) / 2;
+	batch.records = (char *) palloc(batch.limit * batch.record_size);
+	batch.rows = (uint32 *) palloc(2 * batch.limit * sizeof(uint32));
+	batch.keys = (Datum *) palloc(2 * batch.limit * sizeof(Datum));
+	return batch;
+}
+
+/* Look up the keys of a batch's pairs and put them into the result; empties the batch. */
+static void
+PutBatch(PairsOutput *output, PairBatch *batch)
+{
+	GetKeys(output->keys, batch->rows, 2 * batch->count, batch->keys);
+	for (int i = 0; i < batch->count; i++)
+		PutPair(output, batch->keys + 2 * i,
+				(const uint8 *) batch->records + i * batch->record_size + sizeof(PairRecord));
+	batch->count = 0;
+}
+
 /* Read the engine's pairs, check them and put them into the result. */
 static void
 PutPairs(EngineRequest *request, PairsOutput *output)
 {
-	Size record_size = pair_record_size(output->params.columns);
+	PairBatch batch = MakeBatch(output);
 	uint64 rows = CountKeys(output->keys);
 	uint64 pairs = 0;
 	const char *payload;
@@ -138,9 +166,9 @@ PutPairs(EngineRequest *request, PairsOutput *output)
 
 	while (EngineReceiveResult(request, &payload, &length))
 	{
-		if (length % record_size != 0)
+		if (length % batch.record_size != 0)
 			EngineRejectResult(request, "a part of a pair");
-		for (const char *record = payload; record < payload + length; record += record_size)
+		for (const char *record = payload; record < payload + length; record += batch.record_size)
 		{
 			const uint8 *distances = (const uint8 *) record + sizeof(PairRecord);
 			PairRecord pair;
@@ -155,9 +183,14 @@ PutPairs(EngineRequest *request, PairsOutput *output)
 			}
 			if (++pairs > rows * (rows - 1) / 2)
 				EngineRejectResult(request, "more pairs than there are");
-			PutPair(output, &pair, distances);
+			memcpy(batch.records + batch.count * batch.record_size, record, batch.record_size);
+			batch.rows[2 * batch.count] = pair.a;
+			batch.rows[2 * batch.count + 1] = pair.b;
+			if (++batch.count == batch.limit)
+				PutBatch(output, &batch);
 		}
 	}
+	PutBatch(output, &batch);
 }
 
 /* Raise an error unless a threshold is a distance that 64-bit hashes can have. */
