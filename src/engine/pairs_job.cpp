@@ -1,30 +1,55 @@
 #include "engine/pairs_job.h"
 
 #include "engine/request.h"
+#include "join/large_array.h"
 #include "join/similar_pairs.h"
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
+#include <iterator>
+#include <utility>
+#include <vector>
 
 namespace vamhash {
 
 namespace {
 
-using Columns = std::vector<std::vector<std::uint64_t>>;
+using Columns = std::vector<std::span<const std::uint64_t>>;
+
+/// A column of hashes that grows. Its memory is not initialised and has huge pages: the kernel
+/// clears each page before its first use, which is most of the work of reading.
+class Column {
+  public:
+    /// Makes room for `count` more hashes; returns where they go.
+    std::span<std::uint64_t> extend(std::size_t count) {
+        const std::size_t size = size_ + count;
+        if (size > memory_.size()) {
+            LargeArray<std::uint64_t> larger(std::max(size, 2 * memory_.size()));
+            std::copy_n(memory_.data(), size_, larger.data());
+            memory_ = std::move(larger);
+        }
+        return memory_.first(std::exchange(size_, size) + count).last(count);
+    }
+
+    [[nodiscard]] std::span<const std::uint64_t> hashes() const { return memory_.first(size_); }
+
+  private:
+    LargeArray<std::uint64_t> memory_;
+    std::size_t size_ = 0;
+};
 
 /// Reads the request's rows, each a hash per column, into one array a column.
-Columns read_columns(Channel& channel, const protocol::FrameHeader& begin, std::size_t count) {
-    Columns columns(count);
-    std::vector<std::uint64_t> rows;
+std::vector<Column> read_columns(Channel& channel, const protocol::FrameHeader& begin,
+                                 std::size_t count) {
+    std::vector<Column> columns(count);
+    std::vector<std::uint64_t> rows; // of the last frame, where there are several columns
     const auto append = [&] {
-        const std::size_t complete = rows.size() / count;
-        for (std::size_t column = 0; column < count; column++) {
-            const std::size_t have = columns[column].size();
-            columns[column].resize(have + complete); // grows in proportion, unlike reserve()
-            for (std::size_t row = 0; row < complete; row++) {
-                columns[column][have + row] = rows[row * count + column];
+        for (std::size_t column = 0; column < count && !rows.empty(); column++) {
+            const std::span<std::uint64_t> hashes = columns[column].extend(rows.size() / count);
+            for (std::size_t row = 0; row < hashes.size(); row++) {
+                hashes[row] = rows[row * count + column];
             }
         }
         rows.clear();
@@ -33,8 +58,12 @@ Columns read_columns(Channel& channel, const protocol::FrameHeader& begin, std::
         if (length % (count * sizeof(std::uint64_t)) != 0) {
             throw ChannelError("a DATA frame does not hold whole rows");
         }
+        const std::size_t hashes = length / sizeof(std::uint64_t);
+        if (count == 1) {
+            return std::as_writable_bytes(columns[0].extend(hashes));
+        }
         append();
-        rows.resize(length / sizeof(std::uint64_t));
+        rows.resize(hashes);
         return std::as_writable_bytes(std::span(rows));
     });
     append();
@@ -100,13 +129,15 @@ void answer_pairs(Channel& channel, const protocol::FrameHeader& begin) {
     if (request.columns < 1 || request.columns > protocol::max_columns) {
         throw ChannelError("a join has no columns, or too many");
     }
-    const Columns columns = read_columns(channel, begin, request.columns);
-    const std::vector<std::span<const std::uint64_t>> views(columns.begin(), columns.end());
+    const std::vector<Column> read = read_columns(channel, begin, request.columns);
+    Columns columns;
+    std::ranges::transform(read, std::back_inserter(columns), &Column::hashes);
     std::array<int, protocol::max_columns> thresholds{};
     std::copy_n(std::begin(request.thresholds), request.columns, thresholds.begin());
 
     PairWriter writer(channel, begin.id, columns);
-    similar_pairs(views, std::span(thresholds).first(request.columns), {.threads = request.threads},
+    similar_pairs(columns, std::span(thresholds).first(request.columns),
+                  {.threads = request.threads},
                   [&](std::span<const Pair> pairs) { writer.write(pairs); });
     const protocol::Done done{.result_bytes = writer.finish()};
     channel.write_struct(protocol::Operation::done, begin.id, done);
