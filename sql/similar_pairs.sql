@@ -72,10 +72,10 @@ FROM similar_pairs('SELECT id, h, g FROM many', ARRAY[2, 2]) p
 	JOIN many x ON x.id = p.a JOIN many y ON y.id = p.b;
 
 -- Keys of every kind, in memory and, beyond work_mem, in temporary files, whence they are read in several
--- batches: bigint, which is passed by value; text, short and long; uuid and interval, of fixed length.
+-- batches: bigint, which is passed by value, narrow and then wide; text, short and long; uuid and interval, of fixed length.
 CREATE TABLE keyed AS
 	SELECT i AS id, ((('x' || md5((i / 4)::text))::bit(64)::bigint # (i % 4)::bigint))::phash64 AS h,
-		1000000000000 - 7 * i AS big, repeat(md5(i::text), (1 + i % 7)::int) AS label,
+		CASE WHEN i NOT BETWEEN 9000 AND 15000 THEN i ELSE 1000000000000 - 7 * i END AS big, repeat(md5(i::text), (1 + i % 7)::int) AS label,
 		md5(i::text)::uuid AS code, make_interval(secs => i) AS span
 	FROM generate_series(1::bigint, 20000) i;
 CREATE FUNCTION wrong_pairs(key_column text, key_type anyelement, OUT pairs bigint, OUT wrong bigint)

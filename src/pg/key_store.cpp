@@ -3,10 +3,12 @@
  *		The keys of a query's rows by row number, in memory up to work_mem and in
  *		temporary files beyond it.
  *
- * A key passed by value takes 8 bytes at row * 8. Any other is kept as the bytes of
- * its datum, at an offset which the row's 8 bytes give. Both arrays are KeyBytes: one
- * growing array in memory; once both together outgrow work_mem, a BufFile each, whose
- * memory is then only where bytes are collected before they are written.
+ * A row has a number: a key passed by value, or the offset at which any other's bytes
+ * lie in `varied`. Numbers take 4 bytes in `narrow` up to the first that needs more;
+ * from that row on they take 8 in `wide`. Ids of rows mostly stay narrow. The three
+ * arrays are KeyBytes: one growing array in memory; once all together outgrow
+ * work_mem, a BufFile each, whose memory is then only where bytes are collected before
+ * they are written.
  *
  * The engine answers with pairs of row numbers in no order. Looking up one key in a
  * file at random reads a block of 8 kB. So keys are asked for by the batch, as many as
@@ -28,10 +30,8 @@ extern "C"
 #include "utils/resowner.h"
 }
 
+/* First size of an array in memory; also what is collected before it is written to a file. */
 #define FIRST_CAPACITY 8192
-
-/* Bytes collected before they are written to a file. */
-#define WRITE_BUFFER_SIZE (64 * 1024)
 
 /* Keys asked for at once while they are in memory: more gain nothing. */
 #define KEYS_PER_BATCH_IN_MEMORY 4096
@@ -56,8 +56,11 @@ struct KeyStore
 	int16 typlen;
 	bool typbyval;
 	char typalign;
+	bool spilled; /* to files */
 	uint64 count;
-	KeyBytes fixed;				 /* 8 bytes a row: the key, or where it begins in `varied` */
+	uint64 narrow_count;		 /* rows before the first whose number is wide */
+	KeyBytes narrow;			 /* 4 bytes a row */
+	KeyBytes wide;				 /* 8 bytes a row */
 	KeyBytes varied;			 /* keys passed by reference, each aligned as its type is */
 	uint64 *order;				 /* a batch's rows in their order; see ReadKeys() */
 	MemoryContext batch_context; /* keys by reference of the last batch read from files */
@@ -101,7 +104,8 @@ FreeBytes(KeyBytes *bytes)
 void
 FreeKeyStore(KeyStore *store)
 {
-	FreeBytes(&store->fixed);
+	FreeBytes(&store->narrow);
+	FreeBytes(&store->wide);
 	FreeBytes(&store->varied);
 	if (store->order != NULL)
 		pfree(store->order);
@@ -120,53 +124,61 @@ ResizeBytes(KeyStore *store, KeyBytes *bytes, Size capacity)
 	bytes->capacity = capacity;
 }
 
+/* Make a temporary file that outlives the query which is being read. */
+static BufFile *
+MakeKeyFile(KeyStore *store)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext context = MemoryContextSwitchTo(store->context);
+	BufFile *file;
+
+	CurrentResourceOwner = store->owner;
+	PrepareTempTablespaces();
+	file = BufFileCreateTemp(false);
+	CurrentResourceOwner = owner;
+	MemoryContextSwitchTo(context);
+	return file;
+}
+
 /* Write what an array has in memory to its file. */
 static void
-WriteBytes(KeyBytes *bytes)
+WriteBytes(KeyStore *store, KeyBytes *bytes)
 {
-	if (bytes->used > 0)
-		BufFileWrite(bytes->file, bytes->memory, bytes->used);
+	if (bytes->used == 0)
+		return;
+	if (bytes->file == NULL)
+		bytes->file = MakeKeyFile(store);
+	BufFileWrite(bytes->file, bytes->memory, bytes->used);
 	bytes->written += bytes->used;
 	bytes->used = 0;
 }
 
-/* Write an array to a temporary file, and go on there. */
-static void
-SpillBytes(KeyStore *store, KeyBytes *bytes)
-{
-	bytes->file = BufFileCreateTemp(false);
-	WriteBytes(bytes);
-	if (bytes->memory != NULL)
-		pfree(bytes->memory);
-	bytes->memory = NULL;
-	ResizeBytes(store, bytes, WRITE_BUFFER_SIZE);
-}
-
-/* Leave memory for temporary files. */
+/* Leave memory for files. */
 static void
 SpillKeys(KeyStore *store)
 {
-	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext context = MemoryContextSwitchTo(store->context);
+	KeyBytes *arrays[] = {&store->narrow, &store->wide, &store->varied};
 
-	/* The files must outlive the query that is being read, not the call. */
-	CurrentResourceOwner = store->owner;
-	PrepareTempTablespaces();
-	SpillBytes(store, &store->fixed);
-	if (!store->typbyval)
-		SpillBytes(store, &store->varied);
-	CurrentResourceOwner = owner;
-	MemoryContextSwitchTo(context);
+	store->spilled = true;
+	for (KeyBytes *bytes : arrays)
+	{
+		WriteBytes(store, bytes);
+		if (bytes->memory != NULL)
+			pfree(bytes->memory);
+		bytes->memory = NULL;
+		bytes->capacity = 0;
+	}
 }
 
 /* Make room for `length` more bytes in an array's memory. */
 static void
 MakeRoom(KeyStore *store, KeyBytes *bytes, Size length)
 {
-	if (bytes->file == NULL)
+	if (!store->spilled)
 	{
 		Size needed = bytes->used + length;
-		Size others = store->fixed.capacity + store->varied.capacity - bytes->capacity;
+		Size others = store->narrow.capacity + store->wide.capacity + store->varied.capacity -
+					  bytes->capacity;
 		Size limit = (Size) work_mem * 1024;
 		Size capacity = Max(Max(bytes->capacity * 2, FIRST_CAPACITY), needed);
 
@@ -177,9 +189,9 @@ MakeRoom(KeyStore *store, KeyBytes *bytes, Size length)
 		}
 		SpillKeys(store);
 	}
-	WriteBytes(bytes);
+	WriteBytes(store, bytes);
 	if (length > bytes->capacity)
-		ResizeBytes(store, bytes, length);
+		ResizeBytes(store, bytes, Max(length, FIRST_CAPACITY));
 }
 
 /* Append bytes to an array, or zeros. */
@@ -195,6 +207,22 @@ AppendBytes(KeyStore *store, KeyBytes *bytes, const void *data, Size length)
 	bytes->used += length;
 }
 
+/* Append a row's number. */
+static void
+AppendNumber(KeyStore *store, uint64 number)
+{
+	uint32 low = (uint32) number;
+
+	if (low == number && store->narrow_count == store->count)
+	{
+		AppendBytes(store, &store->narrow, &low, sizeof(low));
+		store->narrow_count++;
+	}
+	else
+		AppendBytes(store, &store->wide, &number, sizeof(number));
+	store->count++;
+}
+
 /* Append a key passed by reference, with a short header if it has one. */
 static void
 AppendVariedKey(KeyStore *store, Datum key)
@@ -208,7 +236,7 @@ AppendVariedKey(KeyStore *store, Datum key)
 	if (begin > end)
 		AppendBytes(store, &store->varied, NULL, begin - end);
 	AppendBytes(store, &store->varied, value, length);
-	AppendBytes(store, &store->fixed, &begin, sizeof(begin));
+	AppendNumber(store, begin);
 	if (value != DatumGetPointer(key))
 		pfree(value);
 }
@@ -217,10 +245,9 @@ void
 AppendKey(KeyStore *store, Datum key)
 {
 	if (store->typbyval)
-		AppendBytes(store, &store->fixed, &key, sizeof(Datum));
+		AppendNumber(store, (uint64) key);
 	else
 		AppendVariedKey(store, key);
-	store->count++;
 }
 
 /* Copy `length` bytes at `offset` out of an array. */
@@ -235,26 +262,36 @@ ReadBytes(KeyBytes *bytes, uint64 offset, void *target, Size length)
 	BufFileReadExact(bytes->file, target, length);
 }
 
+/* Read a row's number from its file. */
+static uint64
+ReadNumber(KeyStore *store, uint64 row)
+{
+	uint32 low;
+	uint64 number;
+
+	if (row < store->narrow_count)
+	{
+		ReadBytes(&store->narrow, row * sizeof(low), &low, sizeof(low));
+		return low;
+	}
+	ReadBytes(&store->wide, (row - store->narrow_count) * sizeof(number), &number, sizeof(number));
+	return number;
+}
+
 /* Read one key from the files; one passed by reference goes into the batch's context. */
 static Datum
 ReadKey(KeyStore *store, uint64 row)
 {
-	uint64 place[2];
+	uint64 begin = ReadNumber(store, row);
+	uint64 end;
 	char *key;
 
 	if (store->typbyval)
-	{
-		Datum value;
-
-		ReadBytes(&store->fixed, row * sizeof(Datum), &value, sizeof(value));
-		return value;
-	}
+		return (Datum) begin;
 	/* It ends where the next one begins. */
-	place[1] = store->varied.written;
-	ReadBytes(&store->fixed, row * sizeof(uint64), place,
-			  row + 1 < store->count ? sizeof(place) : sizeof(place[0]));
-	key = (char *) MemoryContextAlloc(store->batch_context, place[1] - place[0]);
-	ReadBytes(&store->varied, place[0], key, place[1] - place[0]);
+	end = row + 1 < store->count ? ReadNumber(store, row + 1) : store->varied.written;
+	key = (char *) MemoryContextAlloc(store->batch_context, end - begin);
+	ReadBytes(&store->varied, begin, key, end - begin);
 	return PointerGetDatum(key);
 }
 
@@ -281,11 +318,16 @@ ReadKeys(KeyStore *store, const uint32 *rows, int count, Datum *keys)
 static void
 FindKeys(KeyStore *store, const uint32 *rows, int count, Datum *keys)
 {
-	const uint64 *fixed = (const uint64 *) store->fixed.memory;
+	const uint32 *narrow = (const uint32 *) store->narrow.memory;
+	const uint64 *wide = (const uint64 *) store->wide.memory;
 
 	for (int i = 0; i < count; i++)
-		keys[i] = store->typbyval ? (Datum) fixed[rows[i]]
-								  : PointerGetDatum(store->varied.memory + fixed[rows[i]]);
+	{
+		uint64 number =
+			rows[i] < store->narrow_count ? narrow[rows[i]] : wide[rows[i] - store->narrow_count];
+
+		keys[i] = store->typbyval ? (Datum) number : PointerGetDatum(store->varied.memory + number);
+	}
 }
 
 int
@@ -294,17 +336,15 @@ PrepareKeys(KeyStore *store, Size bytes_each)
 	Size each;
 	int count;
 
-	if (store->fixed.file == NULL)
+	if (!store->spilled)
 		return KEYS_PER_BATCH_IN_MEMORY;
 
-	WriteBytes(&store->fixed);
+	WriteBytes(store, &store->narrow);
+	WriteBytes(store, &store->wide);
+	WriteBytes(store, &store->varied);
 	each = bytes_each + sizeof(Datum) + sizeof(*store->order);
 	if (!store->typbyval)
-	{
-		WriteBytes(&store->varied);
-		/* Their mean length, and palloc's header. */
-		each += store->varied.written / Max(store->count, 1) + 2 * sizeof(Datum);
-	}
+		each += store->varied.written / store->count + 2 * sizeof(Datum); /* and palloc's header */
 	count = (int) Min((Size) work_mem * 1024 / each, MaxAllocSize / sizeof(*store->order));
 	count = Max(count, MIN_KEYS_PER_BATCH);
 	store->order = (uint64 *) MemoryContextAlloc(store->context, count * sizeof(*store->order));
@@ -316,7 +356,7 @@ PrepareKeys(KeyStore *store, Size bytes_each)
 void
 GetKeys(KeyStore *store, const uint32 *rows, int count, Datum *keys)
 {
-	if (store->fixed.file == NULL)
+	if (!store->spilled)
 		FindKeys(store, rows, count, keys);
 	else
 		ReadKeys(store, rows, count, keys);
