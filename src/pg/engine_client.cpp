@@ -38,6 +38,7 @@ extern "C"
 
 #include "pg/engine_process.hpp"
 #include "pg/settings.hpp"
+#include "pg/statistics.hpp"
 
 using namespace vamhash::protocol;
 
@@ -108,6 +109,8 @@ KillEngine(Engine *engine)
 {
 	pid_t pid = engine->pid;
 
+	if (engine->busy)
+		AddToTotal(TOTAL_ENGINE_KILLS, 1);
 	ForgetEngine(engine);
 	KillEngineProcess(pid);
 }
@@ -133,6 +136,7 @@ ReportEngineEnd(Engine *engine)
 	pid_t pid = engine->pid;
 	int status;
 
+	AddToTotal(TOTAL_ENGINE_FAILURES, 1);
 	ForgetEngine(engine);
 	status = AwaitEngineProcess(pid);
 	/* What ends a backend is sent to its process group: then that is the reason, not this. */
@@ -401,6 +405,7 @@ StartEngine(EngineRole role)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	AddToTotal(TOTAL_ENGINE_STARTS, 1);
 	engine->role = role;
 	engine->idle_seconds = vamhash_engine_idle_timeout;
 	engine->busy = true;
@@ -489,6 +494,14 @@ FaultSqlState(uint16 fault)
 	}
 }
 
+/* Is a fault one of the image, not of the engine? */
+static bool
+IsImageFault(uint16 fault)
+{
+	return fault == (uint16) Fault::image_truncated || fault == (uint16) Fault::image_corrupt ||
+		   fault == (uint16) Fault::image_unsupported || fault == (uint16) Fault::image_too_large;
+}
+
 /* Read the message of an ERROR frame, free the engine for its next request, and raise it. */
 [[noreturn]] static void
 RaiseEngineError(Engine *engine, const FrameHeader *header)
@@ -504,6 +517,8 @@ RaiseEngineError(Engine *engine, const FrameHeader *header)
 		ReportProtocolViolation(engine, "an error message is not UTF-8");
 	message = pg_any_to_server(message, header->length, PG_UTF8);
 	ReleaseEngine(engine);
+	if (IsImageFault(header->status))
+		AddToTotal(TOTAL_IMAGE_ERRORS, 1);
 	ereport(ERROR, (errcode(FaultSqlState(header->status)), errmsg_internal("%s", message),
 					header->status == (uint16) Fault::image_too_large
 						? errdetail("\"vamhash.max_image_pixels\" is %d.", vamhash_max_image_pixels)

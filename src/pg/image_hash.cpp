@@ -24,6 +24,7 @@ extern "C"
 
 #include "pg/engine_client.hpp"
 #include "pg/settings.hpp"
+#include "pg/statistics.hpp"
 
 using namespace vamhash::protocol;
 
@@ -49,10 +50,12 @@ DecodeIsFast(const text *decode)
 static void
 CheckImageLength(uint64 length)
 {
-	if (length > (uint64) vamhash_max_image_bytes)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("image is too large: %llu bytes", (unsigned long long) length),
-						errdetail("\"vamhash.max_image_bytes\" is %d.", vamhash_max_image_bytes)));
+	if (length <= (uint64) vamhash_max_image_bytes)
+		return;
+	AddToTotal(TOTAL_IMAGE_ERRORS, 1);
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("image is too large: %llu bytes", (unsigned long long) length),
+					errdetail("\"vamhash.max_image_bytes\" is %d.", vamhash_max_image_bytes)));
 }
 
 /* Open a server file for reading, with the caller's right to do so checked. */
@@ -168,5 +171,6 @@ HashImage(const ImageSource *source, HashWanted wanted, const text *decode, bool
 	CheckHashResult(request, &result);
 	if (EngineReceiveResult(request, &payload, &length))
 		EngineRejectResult(request, "expected DONE after the hashes of one image");
+	AddToTotal(TOTAL_IMAGES, 1);
 	return result;
 }

@@ -14,6 +14,7 @@ extern "C"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -27,6 +28,7 @@ extern "C"
 #include "pg/key_store.hpp"
 #include "pg/keyed_query.hpp"
 #include "pg/settings.hpp"
+#include "pg/statistics.hpp"
 
 using namespace vamhash::protocol;
 
@@ -52,6 +54,7 @@ typedef struct PairsOutput
 	Oid collation;
 	PairsRequest params;
 	bool as_array; /* distances int[], not distance int */
+	uint64 pairs; /* put into the result */
 	Tuplestorestate *store;
 	TupleDesc desc;
 	MemoryContext row_context;
@@ -124,6 +127,7 @@ PutPair(PairsOutput *output, const Datum *keys, const uint8 *distances)
 		else
 			values[2] = Int32GetDatum(distances[0]);
 		tuplestore_putvalues(output->store, output->desc, values, nulls);
+		output->pairs++;
 	}
 	MemoryContextSwitchTo(context);
 	MemoryContextReset(output->row_context);
@@ -264,13 +268,33 @@ PrepareOutput(FunctionCallInfo fcinfo, PairsOutput *output)
 	MemoryContextSwitchTo(context);
 }
 
+/* Tell vamhash_stat of a join that is complete, and when it began, had read, and was done. */
+static void
+CountJoin(uint64 rows, uint64 pairs, instr_time begun, instr_time read, instr_time done)
+{
+	INSTR_TIME_SUBTRACT(done, read);
+	INSTR_TIME_SUBTRACT(read, begun);
+	ResetLastWork("similar_pairs");
+	SetLastInt("last_rows", rows);
+	SetLastInt("last_pairs", pairs);
+	SetLastSeconds("last_seconds_reading", INSTR_TIME_GET_DOUBLE(read));
+	SetLastSeconds("last_seconds_joining", INSTR_TIME_GET_DOUBLE(done));
+	AddToTotal(TOTAL_JOINS, 1);
+	AddToTotal(TOTAL_ROWS, rows);
+	AddToTotal(TOTAL_PAIRS, pairs);
+}
+
 /* Run the join of similar_pairs() with its thresholds in output->params. */
 static void
 JoinQuery(FunctionCallInfo fcinfo, PairsOutput *output)
 {
 	const char *query = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	PairsInput input = {};
+	instr_time begun;
+	instr_time read;
+	instr_time done;
 
+	INSTR_TIME_SET_CURRENT(begun);
 	PrepareOutput(fcinfo, output);
 	output->params.threads = vamhash_threads;
 	output->keys = MakeKeyStore(TupleDescAttr(output->desc, 0)->atttypid);
@@ -283,7 +307,10 @@ JoinQuery(FunctionCallInfo fcinfo, PairsOutput *output)
 	RunKeyedQuery(query, TupleDescAttr(output->desc, 0)->atttypid, input.columns,
 				  GetHashType(fcinfo), TakeHashRow, &input);
 	SendRows(&input, true);
+	INSTR_TIME_SET_CURRENT(read);
 	PutPairs(input.request, output);
+	INSTR_TIME_SET_CURRENT(done);
+	CountJoin(CountKeys(output->keys), output->pairs, begun, read, done);
 	FreeKeyStore(output->keys);
 	pfree(input.rows);
 	MemoryContextDelete(output->row_context);
