@@ -21,7 +21,7 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 # One subject a test; the list is the order in which a reader learns the product.
 REGRESS = extension phash64 phash64_opclass hamming hamming_estimate image flat_hash similar_pairs \
-	statistics
+	progress statistics
 REGRESS_OPTS = --load-extension=$(EXTENSION)
 
 # PostgreSQL's headers as system headers, so that only our own code is warned of.

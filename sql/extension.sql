@@ -16,6 +16,14 @@ WHERE obj_description(objid, classid::regclass::text) IS NULL
 	AND object !~ '^type .*\[\]$'
 ORDER BY object;
 
+-- So does every column of its views, which everyone may read.
+SELECT objid::regclass AS view, count(*) AS columns, count(col_description(objid, attnum)) AS described,
+	has_table_privilege('public', objid, 'SELECT') AS for_all
+FROM member JOIN pg_attribute ON attrelid = objid AND attnum > 0
+WHERE classid = 'pg_class'::regclass
+GROUP BY objid
+ORDER BY 1::text COLLATE "C";
+
 -- Every function in C is strict and can run in a parallel query, unless it says why not.
 SELECT p.oid::regprocedure AS function, proisstrict, proparallel
 FROM pg_proc p JOIN member ON objid = p.oid AND classid = 'pg_proc'::regclass

@@ -27,6 +27,7 @@ extern "C"
 #include "pg/engine_client.hpp"
 #include "pg/key_store.hpp"
 #include "pg/keyed_query.hpp"
+#include "pg/progress.hpp"
 #include "pg/settings.hpp"
 #include "pg/statistics.hpp"
 
@@ -40,6 +41,7 @@ typedef struct PairsInput
 {
 	EngineRequest *request;
 	KeyStore *keys;
+	Job *job;
 	int columns;
 	uint64 *rows; /* hashes not sent yet */
 	int row_count;
@@ -54,6 +56,7 @@ typedef struct PairsOutput
 	Oid collation;
 	PairsRequest params;
 	bool as_array; /* distances int[], not distance int */
+	Job *job;
 	uint64 pairs; /* put into the result */
 	Tuplestorestate *store;
 	TupleDesc desc;
@@ -97,6 +100,8 @@ TakeHashRow(void *state, Datum key, const Datum *values, const bool *nulls)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("the query returns more than %u rows", PG_UINT32_MAX)));
 	AppendKey(input->keys, key);
+	/* For every row, since a query may take seconds for each. */
+	SetJobRows(input->job, CountKeys(input->keys));
 	if (++input->row_count == input->row_limit)
 		SendRows(input, false);
 }
@@ -168,6 +173,8 @@ PutPairs(EngineRequest *request, PairsOutput *output)
 	const char *payload;
 	Size length;
 
+	SetJobPhase(output->job, "joining", -1);
+	SetJobJoin(output->job, rows, -1, 0, -1);
 	while (EngineReceiveResult(request, &payload, &length))
 	{
 		if (length % batch.record_size != 0)
@@ -193,6 +200,8 @@ PutPairs(EngineRequest *request, PairsOutput *output)
 			if (++batch.count == batch.limit)
 				PutBatch(output, &batch);
 		}
+		SetJobDone(output->job, output->pairs);
+		SetJobJoin(output->job, rows, -1, output->pairs, -1);
 	}
 	PutBatch(output, &batch);
 }
@@ -296,6 +305,9 @@ JoinQuery(FunctionCallInfo fcinfo, PairsOutput *output)
 
 	INSTR_TIME_SET_CURRENT(begun);
 	PrepareOutput(fcinfo, output);
+	output->job = input.job = BeginJob("similar_pairs");
+	SetJobPhase(input.job, "reading rows", -1);
+	SetJobRows(input.job, 0);
 	output->params.threads = vamhash_threads;
 	output->keys = MakeKeyStore(TupleDescAttr(output->desc, 0)->atttypid);
 	input.keys = output->keys;
@@ -309,6 +321,7 @@ JoinQuery(FunctionCallInfo fcinfo, PairsOutput *output)
 	SendRows(&input, true);
 	INSTR_TIME_SET_CURRENT(read);
 	PutPairs(input.request, output);
+	EndJob(output->job);
 	INSTR_TIME_SET_CURRENT(done);
 	CountJoin(CountKeys(output->keys), output->pairs, begun, read, done);
 	FreeKeyStore(output->keys);

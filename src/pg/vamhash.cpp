@@ -9,6 +9,7 @@ extern "C"
 #include "utils/builtins.h"
 }
 
+#include "pg/progress.hpp"
 #include "pg/settings.hpp"
 
 extern "C"
@@ -24,6 +25,7 @@ void
 _PG_init(void)
 {
 	DefineVamhashSettings();
+	RequestProgressMemory();
 }
 
 /* Returns the version of the loaded library, which after an upgrade can be ahead of the SQL's. */
