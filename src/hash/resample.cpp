@@ -13,12 +13,12 @@ namespace {
 const ResampleKernels* kernels_for(Isa isa) {
 #if defined(__x86_64__)
     switch (isa) {
-    case Isa::scalar:
-        return nullptr;
     case Isa::avx2:
         return &resample_avx2;
     case Isa::avx512:
         return &resample_avx512;
+    default:
+        return nullptr;
     }
 #else
     static_cast<void>(isa);

@@ -13,6 +13,9 @@ const BucketKernels& bucket_kernels_for(Isa isa) {
         return bucket_avx512;
     case Isa::avx2:
         return bucket_avx2;
+#elif defined(__aarch64__)
+    case Isa::neon:
+        return bucket_neon;
 #endif
     default:
         return bucket_scalar;

@@ -75,6 +75,7 @@ struct BucketKernels {
 extern const BucketKernels bucket_scalar;
 extern const BucketKernels bucket_avx2;
 extern const BucketKernels bucket_avx512;
+extern const BucketKernels bucket_neon;
 
 /// The version for an instruction set, which the machine must have.
 const BucketKernels& bucket_kernels_for(Isa isa);

@@ -25,6 +25,10 @@ const PartitionKernels& partition_kernels_for(Isa isa) {
     if (isa != Isa::scalar) {
         return partition_avx2;
     }
+#elif defined(__aarch64__)
+    if (isa == Isa::neon) {
+        return partition_neon;
+    }
 #endif
     static_cast<void>(isa);
     return partition_scalar;

@@ -40,6 +40,7 @@ struct PartitionKernels {
 
 extern const PartitionKernels partition_scalar;
 extern const PartitionKernels partition_avx2;
+extern const PartitionKernels partition_neon;
 
 /// The version for an instruction set, which the machine must have.
 const PartitionKernels& partition_kernels_for(Isa isa);

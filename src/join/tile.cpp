@@ -11,6 +11,9 @@ CompareTile* compare_tile_for(Isa isa) {
         return compare_tile_avx512;
     case Isa::avx2:
         return compare_tile_avx2;
+#elif defined(__aarch64__)
+    case Isa::neon:
+        return compare_tile_neon;
 #endif
     default:
         return compare_tile_scalar;

@@ -42,6 +42,7 @@ using CompareTile = std::size_t(const std::uint64_t* left, std::size_t left_coun
 CompareTile compare_tile_scalar;
 CompareTile compare_tile_avx2;
 CompareTile compare_tile_avx512;
+CompareTile compare_tile_neon;
 
 /// The version for an instruction set, which the machine must have.
 CompareTile* compare_tile_for(Isa isa);

@@ -10,6 +10,8 @@ std::string_view isa_name(Isa isa) {
         return "avx2";
     case Isa::avx512:
         return "avx512";
+    case Isa::neon:
+        return "neon";
     }
     return "unknown";
 }
@@ -28,6 +30,8 @@ static std::vector<Isa> detect_isas() {
         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq")) {
         isas.push_back(Isa::avx512);
     }
+#elif defined(__aarch64__)
+    isas.push_back(Isa::neon);
 #endif
     return isas;
 }

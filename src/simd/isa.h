@@ -18,9 +18,10 @@ enum class Isa {
     scalar,
     avx2,   // x86-64-v3: AVX2, BMI2, POPCNT
     avx512, // AVX-512 F, BW, VL, VBMI, VNNI and VPOPCNTDQ (Ice Lake, Zen 4 and later)
+    neon,   // every 64-bit ARM
 };
 
-/// Name of an instruction set, as shown to users: "scalar", "avx2", "avx512".
+/// Name of an instruction set, as shown to users: "scalar", "avx2", "avx512", "neon".
 std::string_view isa_name(Isa isa);
 
 /// Every instruction set this machine can run, the slowest (scalar) first.
