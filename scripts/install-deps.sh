@@ -2,7 +2,7 @@
 # Installs what vamhash needs from Debian's (12 or later) or Ubuntu's (24.04 or later) packages.
 # The one place that names packages.
 #
-#   scripts/install-deps.sh [build] [test] [bench] [demo]      (default: build)
+#   scripts/install-deps.sh [build] [test] [bench] [demo] [arm64]      (default: build)
 set -euo pipefail
 
 build=(build-essential cmake pkg-config postgresql postgresql-server-dev-all libjpeg-dev libpng-dev)
@@ -11,11 +11,13 @@ test=(libgtest-dev libipc-run-perl python3-venv clang clang-format clang-tidy)
 bench=(libbenchmark-dev)
 # Pillow makes the copies and thumbnails; the photographs are mate-backgrounds' own.
 demo=(python3-pil mate-backgrounds)
+# To compile for 64-bit ARM and run that on another processor.
+arm64=(cmake g++-aarch64-linux-gnu googletest qemu-user-static)
 
 wanted=()
 for group in "${@:-build}"; do
 	case $group in
-	build | test | bench | demo)
+	build | test | bench | demo | arm64)
 		declare -n packages=$group
 		wanted+=("${packages[@]}")
 		;;
