@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Runs clang-tidy over the engine's sources: check-tidy.sh BUILD_FOLDER (one with unit tests).
-# src/pg is left to the compilers: its macros are PostgreSQL's.
+# src/pg is left to the compilers: its macros are PostgreSQL's. Sources for another processor are not
+# in the folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-find src -name '*.cpp' -not -path 'src/pg/*' -print0 |
-	xargs -0 -n 4 -P "$(nproc)" clang-tidy -p "${1:-build/test}" --quiet \
+build=${1:-build/test}
+sed -n 's/^ *"file": "\(.*\)",\{0,1\}$/\1/p' "$build/compile_commands.json" | grep "^$PWD/src/" |
+	tr '\n' '\0' |
+	xargs -0 -n 4 -P "$(nproc)" clang-tidy -p "$build" --quiet \
 		--extra-arg=-Wno-unknown-warning-option 2>/dev/null
