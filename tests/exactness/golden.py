@@ -81,10 +81,10 @@ def golden_lines(path: Path) -> list[dict[str, str]]:
     with Image.open(path) as image:
         image_format = {"MPO": "jpeg"}.get(image.format, image.format.lower())
         image.load()
-        is_grey16 = path.name.startswith("png-grey16_")
+        is_grey16 = path.name.startswith(("png-grey16_", "tiff-grey16_"))
         if is_grey16 != image.mode.startswith("I"):
             raise SystemExit(
-                f"{path.name}: 16-bit grey belongs to the kind png-grey16, and only it"
+                f"{path.name}: 16-bit grey belongs to the kinds named grey16, and only these"
             )
         pixels = high_byte(image) if is_grey16 else image
         lines = [golden_line(path.name, "-", image_format, pixels)]

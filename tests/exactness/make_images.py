@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
-"""Makes tests/data/images: every kind of JPEG and PNG that must hash as ImageHash on Pillow does.
+"""Makes tests/data/images: every kind of image that must hash as ImageHash on Pillow does.
 
-A file is named KIND_detail.jpg or .png. The same packages and libjpeg make the same files; the
-committed files, not this script, are what the tests use. Photographs are derived from CC0 sources
-in the folder given by --photos (tests/data/README.md names them).
+A file is named KIND_detail, the kind beginning with the format. The same packages and libjpeg make
+the same files; the committed files, not this script, are what the tests use. Photographs, JPEG and
+PNG, are derived from CC0 sources in the folder given by --photos (tests/data/README.md names them).
 """
 
 import argparse
 import io
 import itertools
-import shutil
 import struct
 import subprocess
 import tempfile
@@ -17,95 +16,28 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
+import bmp_images
+import gif_images
 import pictures
-from pictures import Painter
+import tiff_images
+import webp_images
+from image_set import SMALL_SIZES, ImageSet, icc_profile
 from png_writer import Colour, chunk, write_png
+from tiff_writer import exif
 
 HERE = Path(__file__).resolve().parent
-ODD_SIZES = [(37, 53), (101, 67), (64, 48), (131, 97), (17, 19), (113, 150), (33, 31), (9, 77)]
 EDGE_SIZES = [
     (1, 1), (1, 2), (2, 1), (1, 19), (23, 1), (2, 3), (7, 7), (8, 8), (9, 8), (8, 9), (15, 16),
     (16, 17), (32, 32), (31, 33), (63, 64), (65, 64), (127, 129), (128, 128), (255, 257),
 ]  # fmt: skip
 LONG_SIZES = [(3000, 2), (2, 3000), (1500, 1), (7, 1200), (1201, 17)]
-CONTENTS: list[Painter] = [pictures.scene, pictures.clouds, pictures.gradient, pictures.shapes]
-
-
-class ImageSet:
-    """Writes the files and hands out sizes and contents in turn, so that every kind varies."""
-
-    def __init__(self, folder: Path, encoder: Path, photos: Path) -> None:
-        self.folder = folder
-        self.encoder = encoder
-        self.photos = photos
-        self.sizes = itertools.cycle(ODD_SIZES)
-        self.contents = itertools.cycle(CONTENTS)
-        self.seed = 0
-
-    def paint(
-        self, size: tuple[int, int] | None = None, painter: Painter | None = None
-    ) -> np.ndarray:
-        """A picture; its seed follows from the pictures before it."""
-        width, height = size or next(self.sizes)
-        paint = painter or next(self.contents)
-        self.seed += 1
-        return paint(np.random.default_rng(self.seed), width, height)
-
-    def save(self, name: str, data: bytes) -> None:
-        path = self.folder / name
-        if path.exists():
-            raise FileExistsError(path)
-        path.write_bytes(data)
-
-    def photo(self, name: str) -> Image.Image:
-        return Image.open(self.photos / name).convert("RGB")
-
-    def jpeg(self, samples: np.ndarray, **options: str | int) -> bytes:
-        """Encodes with encode_jpeg, whose head explains the options."""
-        height, width = samples.shape[:2]
-        components = 1 if samples.ndim == 2 else samples.shape[2]
-        arguments = [str(self.encoder), str(width), str(height), str(components)]
-        arguments += [f"{key}={value}" for key, value in options.items()]
-        return subprocess.run(
-            arguments, input=samples.tobytes(), capture_output=True, check=True
-        ).stdout
-
-
-def cmyk(picture: np.ndarray) -> np.ndarray:
-    """Adobe's CMYK: inverted inks, with the black taken out of the colours."""
-    key = picture.max(axis=2, keepdims=True)
-    colours = picture.astype(np.uint16) * 255 // np.maximum(key, 1)
-    return np.concatenate([colours.astype(np.uint8), key], axis=2)
 
 
 def with_segment(jpeg: bytes, marker: int, data: bytes) -> bytes:
     """Puts an APPn or COM segment right after SOI."""
     return jpeg[:2] + struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data + jpeg[2:]
-
-
-def exif(orientation: int, order: str = "<", field_type: int = 3) -> bytes:
-    """A TIFF structure that holds the orientation alone, as SHORT (3) or LONG (4)."""
-    magic = b"II*\0" if order == "<" else b"MM\0*"
-    value = struct.pack(
-        order + ("HH" if field_type == 3 else "I"), orientation, *([0] * (field_type == 3))
-    )
-    entry = struct.pack(order + "HHI", 0x0112, field_type, 1) + value
-    return magic + struct.pack(order + "IH", 8, 1) + entry + struct.pack(order + "I", 0)
-
-
-def icc_profile() -> bytes:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return profile[:24] + bytes(12) + profile[36:]  # without the time of its making
-
-
-def quantise(samples: np.ndarray, depth: int) -> np.ndarray:
-    """8-bit samples as samples of another depth; 16-bit ones get a low byte of their own."""
-    if depth == 16:
-        low = (samples.astype(np.uint32) * 151 + 89) % 256
-        return samples.astype(np.uint32) * 256 + low
-    return samples >> (8 - depth)
 
 
 # --- JPEG ---------------------------------------------------------------------------------------
@@ -184,7 +116,8 @@ def jpeg_colour(images: ImageSet) -> None:
         "progressive": {"progressive": 1},
     }.items():
         images.save(
-            f"jpeg-cmyk_{name}.jpg", images.jpeg(cmyk(images.paint()), space="cmyk", **options)
+            f"jpeg-cmyk_{name}.jpg",
+            images.jpeg(pictures.cmyk(images.paint()), space="cmyk", **options),
         )
     for name, options in {
         "adobe": {},
@@ -193,7 +126,8 @@ def jpeg_colour(images: ImageSet) -> None:
         "plain": {"adobe": 0},
     }.items():
         images.save(
-            f"jpeg-ycck_{name}.jpg", images.jpeg(cmyk(images.paint()), space="ycck", **options)
+            f"jpeg-ycck_{name}.jpg",
+            images.jpeg(pictures.cmyk(images.paint()), space="ycck", **options),
         )
     for name, options in {
         "no-jfif-123": {"jfif": 0},
@@ -322,17 +256,17 @@ def jpeg_containers(images: ImageSet) -> None:
 def png_grey(images: ImageSet) -> None:
     for depth, interlaced in itertools.product((1, 2, 4, 8), (False, True)):
         for number in range(2 - interlaced):
-            samples = quantise(pictures.grey(images.paint()), depth)
+            samples = pictures.quantise(pictures.grey(images.paint()), depth)
             data = write_png(samples, Colour.GREY, depth, interlaced=interlaced)
             suffix = "-interlaced" if interlaced else ""
             images.save(f"png-grey_{depth}{suffix}_{number}.png", data)
     for depth, key in ((1, 1), (4, 3), (8, 128)):
         transparent = chunk(b"tRNS", struct.pack(">H", key))
-        samples = quantise(pictures.grey(images.paint()), depth)
+        samples = pictures.quantise(pictures.grey(images.paint()), depth)
         data = write_png(samples, Colour.GREY, depth, before_data=transparent)
         images.save(f"png-grey-trns_{depth}.png", data)
     for number, interlaced in enumerate([False, True, False]):
-        samples = quantise(pictures.grey(images.paint()), 16)
+        samples = pictures.quantise(pictures.grey(images.paint()), 16)
         transparent = chunk(b"tRNS", struct.pack(">H", int(samples[0, 0]))) if number == 2 else b""
         data = write_png(samples, Colour.GREY, 16, interlaced=interlaced, before_data=transparent)
         images.save(f"png-grey16_{number}.png", data)
@@ -379,11 +313,11 @@ def png_colour(images: ImageSet) -> None:
         name = f"{depth}{'-interlaced' if interlaced else ''}_{number}.png"
         colours = images.paint()
         alpha = pictures.grey(images.paint(colours.shape[1::-1], pictures.gradient))[..., None]
-        rgba = quantise(np.concatenate([colours, alpha], axis=2), depth)
-        grey_alpha = quantise(
+        rgba = pictures.quantise(np.concatenate([colours, alpha], axis=2), depth)
+        grey_alpha = pictures.quantise(
             np.concatenate([pictures.grey(colours)[..., None], alpha], axis=2), depth
         )
-        rgb = quantise(images.paint(), depth)
+        rgb = pictures.quantise(images.paint(), depth)
         images.save(f"png-rgba_{name}", write_png(rgba, Colour.RGBA, depth, interlaced=interlaced))
         images.save(
             f"png-grey-alpha_{name}",
@@ -391,7 +325,7 @@ def png_colour(images: ImageSet) -> None:
         )
         images.save(f"png-rgb_{name}", write_png(rgb, Colour.RGB, depth, interlaced=interlaced))
     for depth in (8, 16):
-        rgb = quantise(images.paint(painter=pictures.shapes), depth)
+        rgb = pictures.quantise(images.paint(painter=pictures.shapes), depth)
         transparent = chunk(b"tRNS", struct.pack(">HHH", *(int(c) for c in rgb[0, 0])))
         images.save(
             f"png-rgb-trns_{depth}.png", write_png(rgb, Colour.RGB, depth, before_data=transparent)
@@ -457,7 +391,8 @@ def png_contents(images: ImageSet) -> None:
     images.save("png-noise_bits.png", write_png(bits >> 7, Colour.GREY, 1))
     for number, size in enumerate([(200, 141), (99, 240)]):
         samples = pictures.grey(images.paint(size, pictures.text))
-        images.save(f"png-text_{number}.png", write_png(quantise(samples, 4), Colour.GREY, 4))
+        data = write_png(pictures.quantise(samples, 4), Colour.GREY, 4)
+        images.save(f"png-text_{number}.png", data)
 
 
 def png_ties(images: ImageSet) -> None:
@@ -508,7 +443,7 @@ def large(images: ImageSet) -> None:
     picture = images.paint((1920, 1081), pictures.shapes)
     images.save("png-large_rgb.png", write_png(picture, Colour.RGB, filter_kind=2))
     picture = images.paint((1601, 1300), pictures.text)
-    samples = quantise(pictures.grey(picture), 1)
+    samples = pictures.quantise(pictures.grey(picture), 1)
     images.save("png-large_text.png", write_png(samples, Colour.GREY, 1, filter_kind=0))
     picture = images.paint((6000, 4000), pictures.shapes)
     images.save("png-large_6000x4000.png", write_png(picture, Colour.RGB, filter_kind=2))
@@ -551,7 +486,8 @@ def photographs(images: ImageSet) -> None:
     man_grey = pictures.grey(np.asarray(variants["man"]))
     images.save("jpeg-photo_man-grey.jpg", images.jpeg(man_grey, quality=80))
     images.save(
-        "jpeg-photo_cat-cmyk.jpg", images.jpeg(cmyk(np.asarray(cat)), space="ycck", quality=60)
+        "jpeg-photo_cat-cmyk.jpg",
+        images.jpeg(pictures.cmyk(np.asarray(cat)), space="ycck", quality=60),
     )
     for name in ("field-small", "rocket-bright", "cat-crop"):
         stream = io.BytesIO()
@@ -565,7 +501,8 @@ def photographs(images: ImageSet) -> None:
         "png-photo_field-interlaced.png",
         write_png(samples, Colour.RGB, interlaced=True, filter_kind=4),
     )
-    images.save("png-photo_man-4-bit.png", write_png(quantise(man_grey, 4), Colour.GREY, 4))
+    data = write_png(pictures.quantise(man_grey, 4), Colour.GREY, 4)
+    images.save("png-photo_man-4-bit.png", data)
 
 
 def build_encoder(folder: Path) -> Path:
@@ -583,23 +520,44 @@ def build_encoder(folder: Path) -> Path:
     return program
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Makes the images of the exactness test.")
-    parser.add_argument(
-        "--photos", type=Path, required=True, help="folder of the source photographs"
-    )
-    parser.add_argument("--out", type=Path, default=HERE.parent / "data" / "images")
-    arguments = parser.parse_args()
-    shutil.rmtree(arguments.out, ignore_errors=True)
-    arguments.out.mkdir(parents=True)
+def make_jpeg_and_png(folder: Path, photos: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        images = ImageSet(arguments.out, build_encoder(Path(scratch)), arguments.photos)
+        images = ImageSet(folder, encoder=build_encoder(Path(scratch)), photos=photos)
         for make in (
             jpeg_sampling, jpeg_colour, jpeg_scans, jpeg_coding, jpeg_sizes, jpeg_contents,
             jpeg_orientation, jpeg_containers, png_grey, png_palette, png_colour, png_chunks,
             png_sizes, png_contents, png_ties, png_orientation, large, photographs,
         ):  # fmt: skip
             make(images)
+
+
+# What makes a format's images, and where the seeds of their pictures begin.
+OTHER_FORMATS = {
+    "webp": (webp_images.make, 10000),
+    "tiff": (tiff_images.make, 20000),
+    "gif": (gif_images.make, 30000),
+    "bmp": (bmp_images.make, 40000),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Makes the images of the exactness test.")
+    parser.add_argument(
+        "--photos", type=Path, help="folder of the source photographs; without it, no JPEG and PNG"
+    )
+    parser.add_argument("--out", type=Path, default=HERE.parent / "data" / "images")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    made = tuple(f"{name}-" for name in OTHER_FORMATS)
+    if arguments.photos is not None:
+        made += ("jpeg-", "png-")
+    for path in arguments.out.iterdir():
+        if path.name.startswith(made):
+            path.unlink()
+    if arguments.photos is not None:
+        make_jpeg_and_png(arguments.out, arguments.photos)
+    for make, seed in OTHER_FORMATS.values():
+        make(ImageSet(arguments.out, sizes=SMALL_SIZES, seed=seed))
     files = list(arguments.out.iterdir())
     print(f"{len(files)} images, {sum(file.stat().st_size for file in files)} bytes")
 

@@ -87,3 +87,18 @@ def flat(rng: Rng, width: int, height: int) -> np.ndarray:
 
 def grey(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).convert("L"))
+
+
+def cmyk(picture: np.ndarray) -> np.ndarray:
+    """Adobe's CMYK: inverted inks, with the black taken out of the colours."""
+    key = picture.max(axis=2, keepdims=True)
+    colours = picture.astype(np.uint16) * 255 // np.maximum(key, 1)
+    return np.concatenate([colours.astype(np.uint8), key], axis=2)
+
+
+def quantise(samples: np.ndarray, depth: int) -> np.ndarray:
+    """8-bit samples as samples of another depth; 16-bit ones get a low byte of their own."""
+    if depth == 16:
+        low = (samples.astype(np.uint32) * 151 + 89) % 256
+        return samples.astype(np.uint32) * 256 + low
+    return samples >> (8 - depth)
