@@ -12,8 +12,10 @@ namespace {
 /// Decodes by one format's codec, with the orientation applied.
 ImageInfo decode_by(const Format& format, std::span<const std::uint8_t> image,
                     const DecodeOptions& options, GreySink& sink) {
-    const Orientation orientation =
-        options.orient ? format.orientation(image) : Orientation::as_stored;
+    const bool upright = options.orient || format.always_upright;
+    const Orientation orientation = upright && format.orientation != nullptr
+                                        ? format.orientation(image)
+                                        : Orientation::as_stored;
     if (orientation == Orientation::as_stored) {
         return format.decode(image, options, sink);
     }
@@ -37,8 +39,13 @@ ImageInfo decode_grey(std::span<const std::uint8_t> image, const DecodeOptions& 
         throw ImageError(ImageStatus::unsupported, "not a recognised image format");
     }
     if (format->decode == nullptr) {
-        throw ImageError(ImageStatus::unsupported,
-                         std::string(format->title) + " images cannot be read by this build");
+        std::string message(format->title);
+        message += " images cannot be read by this build";
+        if (!format->missing_library.empty()) {
+            message += ": it was made without ";
+            message += format->missing_library;
+        }
+        throw ImageError(ImageStatus::unsupported, message);
     }
     try {
         return decode_by(*format, image, options, sink);

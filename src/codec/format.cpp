@@ -1,21 +1,36 @@
 #include "codec/format.h"
 
+#include "codec/bmp.h"
+#include "codec/gif.h"
 #include "codec/jpeg.h"
 #include "codec/png.h"
+#include "codec/tiff.h"
+#include "codec/webp.h"
 
 #include <algorithm>
 #include <array>
 
 namespace vamhash {
 
+// The formats whose library was not there when this was built: CMakeLists.txt leaves their files
+// out.
+#ifndef VAMHASH_HAVE_WEBP
+const Format webp_format{.name = "webp", .title = "WebP", .missing_library = "libwebp"};
+#endif
+#ifndef VAMHASH_HAVE_TIFF
+const Format tiff_format{.name = "tiff", .title = "TIFF", .missing_library = "libtiff"};
+#endif
+#ifndef VAMHASH_HAVE_GIF
+const Format gif_format{.name = "gif", .title = "GIF", .missing_library = "giflib"};
+#endif
+
 namespace {
 
 using namespace std::string_view_literals;
 
-constexpr Format webp{.name = "webp", .title = "WebP"};
-constexpr Format tiff{.name = "tiff", .title = "TIFF"};
-constexpr Format gif{.name = "gif", .title = "GIF"};
-constexpr Format bmp{.name = "bmp", .title = "BMP"};
+/// libpng's own default limit, and that of the hasher.
+constexpr std::uint64_t max_width = 1'000'000;
+
 constexpr Format heic{.name = "heic", .title = "HEIC"};
 constexpr Format avif{.name = "avif", .title = "AVIF"};
 constexpr Format raw{.name = "raw", .title = "camera RAW"};
@@ -34,12 +49,12 @@ struct Magic {
 constexpr auto magics = std::to_array<Magic>({
     {&jpeg_format, 0, "\xFF\xD8\xFF"sv},
     {&png_format, 0, "\x89PNG\r\n\x1A\n"sv},
-    {&webp, 0, "RIFF"sv, 8, "WEBP"sv},
-    {&gif, 0, "GIF87a"sv},
-    {&gif, 0, "GIF89a"sv},
-    {&bmp, 0, "BM"sv, 6, "\0\0\0\0"sv}, // reserved bytes
-    {&heic, 4, "ftyphei"sv},            // heic, heix, heim, heis
-    {&heic, 4, "ftyphev"sv},            // hevc, hevx, hevm, hevs
+    {&webp_format, 0, "RIFF"sv, 8, "WEBP"sv},
+    {&gif_format, 0, "GIF87a"sv},
+    {&gif_format, 0, "GIF89a"sv},
+    {&bmp_format, 0, "BM"sv, 15, "\0\0\0"sv}, // no header has 256 bytes or more
+    {&heic, 4, "ftyphei"sv},                  // heic, heix, heim, heis
+    {&heic, 4, "ftyphev"sv},                  // hevc, hevx, hevm, hevs
     {&heic, 4, "ftypmif1"sv},
     {&heic, 4, "ftypmsf1"sv},
     {&avif, 4, "ftypavi"sv},           // avif, avis
@@ -52,10 +67,10 @@ constexpr auto magics = std::to_array<Magic>({
     {&raw, 0, "FUJIFILMCCD-RAW "sv}, // Fujifilm RAF
     {&raw, 0, "FOVb"sv},             // Sigma X3F
     {&raw, 0, "\0MRM"sv},            // Minolta MRW
-    {&tiff, 0, "II*\0"sv},
-    {&tiff, 0, "MM\0*"sv},
-    {&tiff, 0, "II+\0"sv}, // BigTIFF
-    {&tiff, 0, "MM\0+"sv},
+    {&tiff_format, 0, "II*\0"sv},
+    {&tiff_format, 0, "MM\0*"sv},
+    {&tiff_format, 0, "II+\0"sv}, // BigTIFF
+    {&tiff_format, 0, "MM\0+"sv},
 });
 
 bool has_bytes(std::span<const std::uint8_t> image, std::size_t offset, std::string_view bytes) {
@@ -92,6 +107,19 @@ ImageError format_error(const Format& format, ImageStatus status, std::string_vi
     message += kind_of_fault(status);
     message += fault;
     return {status, message};
+}
+
+void check_size(const Format& format, std::uint64_t width, std::uint64_t height,
+                const DecodeOptions& options) {
+    const auto size = [&] {
+        return std::to_string(width) + " x " + std::to_string(height) + " pixels";
+    };
+    if (width == 0 || height == 0) {
+        throw format_error(format, ImageStatus::corrupt, size());
+    }
+    if (width > max_width || height > options.max_pixels / width) {
+        throw format_error(format, ImageStatus::too_large, size());
+    }
 }
 
 } // namespace vamhash

@@ -2,7 +2,7 @@
 //
 // A codec is two functions of an image's bytes: one decodes it, one says how it is turned. A new
 // format is a file with these two and a line in format.cpp. A format without them is known only to
-// be named in the message that this build cannot read it.
+// be named in the message that this build cannot read it, and why.
 #pragma once
 
 #ifdef POSTGRES_H
@@ -23,7 +23,14 @@ struct Format {
                         GreySink& sink) = nullptr;
 
     /// The orientation that the image asks for. Never throws: what cannot be read is as stored.
+    /// A format that has none leaves it out.
     Orientation (*orientation)(std::span<const std::uint8_t> image) = nullptr;
+
+    /// Whether the orientation is applied even unasked, as Pillow does to TIFF.
+    bool always_upright = false;
+
+    /// The library that this build lacks to read the format; empty where it is none's fault.
+    std::string_view missing_library = {};
 };
 
 /// The format of an image, or nullptr where its first bytes are those of none.
@@ -32,5 +39,10 @@ const Format* recognise(std::span<const std::uint8_t> image);
 /// An ImageError with a message that names the format, the kind of fault and the fault itself:
 /// "JPEG image is truncated: ...".
 ImageError format_error(const Format& format, ImageStatus status, std::string_view fault);
+
+/// Throws where a picture has no pixels or more than are allowed. A row may take many bytes a pixel
+/// on its way, so width is bounded apart from the number of pixels.
+void check_size(const Format& format, std::uint64_t width, std::uint64_t height,
+                const DecodeOptions& options);
 
 } // namespace vamhash

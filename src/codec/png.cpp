@@ -32,10 +32,6 @@ namespace {
 /// Rows a sink is given at a time: whole groups of 8 and 16.
 constexpr std::uint32_t rows_per_group = 16;
 
-/// libpng's own default limit. A row may need 8 bytes a pixel several times over, so width is
-/// bounded apart from the number of pixels.
-constexpr std::uint32_t max_width = 1'000'000;
-
 constexpr std::size_t signature_size = 8;
 
 /// Where libpng reads from, and the fault that made it jump.
@@ -137,10 +133,7 @@ void PngReader::read_header(const DecodeOptions& options) {
     width_ = png_get_image_width(png_, info_);
     height_ = png_get_image_height(png_, info_);
     interlaced_ = png_get_interlace_type(png_, info_) == PNG_INTERLACE_ADAM7;
-    if (width_ > max_width || std::uint64_t{width_} * height_ > options.max_pixels) {
-        throw format_error(png_format, ImageStatus::too_large,
-                           std::to_string(width_) + " x " + std::to_string(height_) + " pixels");
-    }
+    check_size(png_format, width_, height_, options);
 }
 
 /// Makes libpng give bytes: samples of 8 bits, or palette indexes, one a byte.

@@ -383,11 +383,6 @@ TEST(Format, KnownButNotBuiltInIsNamed) {
         return message;
     };
     const std::string rest(32, '\0');
-    EXPECT_EQ(message_of("RIFF1234WEBPVP8 "), "WebP images cannot be read by this build");
-    EXPECT_EQ(message_of("GIF89a" + rest), "GIF images cannot be read by this build");
-    EXPECT_EQ(message_of("BM1234" + rest), "BMP images cannot be read by this build");
-    EXPECT_EQ(message_of(std::string("II*\0", 4) + rest),
-              "TIFF images cannot be read by this build");
     EXPECT_EQ(message_of("1234ftypheic" + rest), "HEIC images cannot be read by this build");
     EXPECT_EQ(message_of("1234ftypavif" + rest), "AVIF images cannot be read by this build");
     EXPECT_EQ(message_of("FUJIFILMCCD-RAW " + rest),
