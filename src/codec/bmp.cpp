@@ -2,9 +2,9 @@
 // bottom-up and top-down. Alpha is dropped.
 //
 // It is our own because the format is little more than a header before plain rows, and because
-// libnsbmp, the one library for it that decodes from memory, is packaged neither by Debian nor by
-// Ubuntu. Uncompressed rows are taken where they lie, in whichever order; a run-length coded
-// picture is gathered first, one byte a pixel.
+// libnsbmp, a well-kept library that decodes it from memory, is not packaged by Debian.
+// Uncompressed rows are taken where they lie, in whichever order; a run-length coded picture is
+// gathered first, one byte a pixel.
 //
 // Where the format leaves freedom, pixels are Pillow's: those that a run-length code passes over
 // are index 0, a run that exceeds its row is cut off, an end of line at a row's beginning does not

@@ -415,7 +415,7 @@ class RgbaImage {
 /// Gives the sink all rows of a YCbCr picture, which may be subsampled, strip by strip or band by
 /// band of tiles.
 void read_ycbcr(const TiffFile& file, const Layout& layout, GreySink& sink) {
-    const std::uint32_t wanted = file.field<std::uint32_t>(
+    const auto wanted = file.field<std::uint32_t>(
         layout.tiled ? TIFFTAG_TILELENGTH : TIFFTAG_ROWSPERSTRIP, layout.height);
     const std::uint32_t block = std::clamp(wanted, 1U, layout.height);
     RgbaImage rgba(file);
