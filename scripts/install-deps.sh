@@ -6,7 +6,7 @@
 set -euo pipefail
 
 build=(build-essential cmake pkg-config postgresql postgresql-server-dev-all libjpeg-dev libpng-dev
-	libwebp-dev libtiff-dev libgif-dev)
+	libwebp-dev libtiff-dev libgif-dev libseccomp-dev)
 # IPC::Run is what PostgreSQL's Perl test modules need; the venv holds the pinned ImageHash.
 test=(libgtest-dev libipc-run-perl python3-venv clang clang-format clang-tidy)
 bench=(libbenchmark-dev)

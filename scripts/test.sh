@@ -83,6 +83,7 @@ stop_cluster
 
 begin 'servers: transport, processes, cancel, faults, files'
 cp -r tests/tap "$work/tap"
+require cp build/test/tests/unit/vamhash-engine-misbehaving "$work/tap/"
 mkdir -p "$work/tap_check/log"
 [ "$(id -u)" -ne 0 ] || chown -R postgres: "$work/tap" "$work/tap_check"
 pgxs=$(dirname "$("${PG_CONFIG:-pg_config}" --pgxs)")

@@ -50,8 +50,7 @@ ImageInfo decode_grey(std::span<const std::uint8_t> image, const DecodeOptions& 
     try {
         return decode_by(*format, image, options, sink);
     } catch (const std::bad_alloc&) {
-        throw format_error(*format, ImageStatus::too_large,
-                           "decoding needs more memory than there is");
+        throw format_error(*format, ImageStatus::out_of_memory, "out of memory");
     }
 }
 

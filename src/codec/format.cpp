@@ -87,6 +87,8 @@ std::string_view kind_of_fault(ImageStatus status) {
         return " image is too large: ";
     case ImageStatus::unsupported:
         return " image cannot be read by this build: ";
+    case ImageStatus::out_of_memory:
+        return " image could not be decoded: ";
     default:
         return " image is corrupt: ";
     }
@@ -100,6 +102,14 @@ const Format* recognise(std::span<const std::uint8_t> image) {
                has_bytes(image, magic.second_offset, magic.second_bytes);
     });
     return found == magics.end() ? nullptr : found->format;
+}
+
+void load_codecs() {
+    for (const Magic& magic : magics) {
+        if (magic.format->load != nullptr) {
+            magic.format->load();
+        }
+    }
 }
 
 ImageError format_error(const Format& format, ImageStatus status, std::string_view fault) {

@@ -31,10 +31,18 @@ struct Format {
 
     /// The library that this build lacks to read the format; empty where it is none's fault.
     std::string_view missing_library = {};
+
+    /// Loads the library that the codec otherwise loads at its first image, where it has one that
+    /// is too heavy to be linked. Called any number of times; never throws.
+    void (*load)() = nullptr;
 };
 
 /// The format of an image, or nullptr where its first bytes are those of none.
 const Format* recognise(std::span<const std::uint8_t> image);
+
+/// Loads what any codec would load at its first image: for a sandbox in which nothing can be opened
+/// (engine/sandbox.h).
+void load_codecs();
 
 /// An ImageError with a message that names the format, the kind of fault and the fault itself:
 /// "JPEG image is truncated: ...".

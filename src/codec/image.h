@@ -24,6 +24,7 @@ enum class ImageStatus : std::uint16_t {
     not_found = 5,
     denied = 6,
     timeout = 7,
+    out_of_memory = 100, // the engine's doing or the server's: no fault of the image
 };
 
 /// Thrown by the codecs; what() is a sentence fragment that names the format and the fault.

@@ -82,8 +82,9 @@ ImageStatus status_of(int message_code) {
         return ImageStatus::unsupported;
     case JERR_IMAGE_TOO_BIG:
     case JERR_WIDTH_OVERFLOW:
-    case JERR_OUT_OF_MEMORY:
         return ImageStatus::too_large;
+    case JERR_OUT_OF_MEMORY:
+        return ImageStatus::out_of_memory;
     default:
         return ImageStatus::corrupt;
     }

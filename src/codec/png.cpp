@@ -48,12 +48,23 @@ struct PngSource {
     std::longjmp(source.escape, 1);
 }
 
-/// libpng's error callback. It has no codes, so the one message that means missing data is known by
-/// its text.
+/// Which status an error of libpng means. It has no codes, so the few messages that do not mean
+/// corrupt data are known by their text.
+ImageStatus status_of(const char* message) {
+    if (std::strcmp(message, "Not enough image data") == 0) {
+        return ImageStatus::truncated;
+    }
+    if (std::strcmp(message, "Out of memory") == 0 || // libpng's own, and zlib's
+        std::strcmp(message, "insufficient memory") == 0) {
+        return ImageStatus::out_of_memory;
+    }
+    return ImageStatus::corrupt;
+}
+
+/// libpng's error callback.
 [[noreturn]] void on_error(png_structp png, png_const_charp message) {
     auto& source = *static_cast<PngSource*>(png_get_error_ptr(png));
-    const bool incomplete = std::strcmp(message, "Not enough image data") == 0;
-    leave_library(source, incomplete ? ImageStatus::truncated : ImageStatus::corrupt, message);
+    leave_library(source, status_of(message), message);
 }
 
 /// libpng's warning callback: what libpng can pass over costs no pixel.

@@ -1,6 +1,8 @@
 // vamhash-engine: started by vamhash.so in the roles decode and compute; `hash` is for people.
+#include "codec/format.h"
 #include "engine/hash_image.h"
 #include "engine/process.h"
+#include "engine/sandbox.h"
 #include "engine/serve.h"
 
 #include <charconv>
@@ -20,7 +22,7 @@ static constexpr const char* usage =
     "           prints dhash, ahash, whash, phash, whash16, width, height, format and name of "
     "each\n"
     "       vamhash-engine --version\n"
-    "       vamhash-engine decode|compute BACKEND_PID IDLE_SECONDS\n"
+    "       vamhash-engine decode|compute BACKEND_PID IDLE_SECONDS [MEMORY_MB]\n"
     "           serves the backend on descriptor 3 (started by the extension, not by hand)\n";
 
 /// Reads a whole non-negative decimal number.
@@ -33,13 +35,17 @@ static std::optional<int> parse_number(std::string_view text) {
     return value;
 }
 
-/// Serves one backend; the exit status is 0 but for a broken protocol, which is 1.
-static int serve_backend(Role role, pid_t backend, std::chrono::seconds idle) {
+/// Serves one backend; the exit status is 0 but for a broken protocol, which is 1. `memory` bounds
+/// what decoding may take, in bytes; 0 does not.
+static int serve_backend(Role role, pid_t backend, std::chrono::seconds idle,
+                         std::uint64_t memory) {
     settle_beside_backend(backend);
     keep_memory_between_requests();
+    const std::uint32_t sandbox =
+        role == Role::decode ? enter_decode_sandbox(memory, load_codecs) : enter_compute_sandbox();
     try {
         Channel channel(protocol::engine_socket);
-        serve(channel, role, idle);
+        serve(channel, role, idle, sandbox);
         return 0;
     } catch (const std::exception&) {
         return 1; // the backend sees the socket close, kills, reaps and reports
@@ -93,12 +99,13 @@ int main(int argc, char** argv) {
     if (command == "hash" && argc > 2) {
         return hash_files(std::span(argv + 2, static_cast<std::size_t>(argc - 2)));
     }
-    if ((command == "decode" || command == "compute") && argc == 4) {
+    if ((command == "decode" || command == "compute") && (argc == 4 || argc == 5)) {
         const auto backend = parse_number(argv[2]);
         const auto idle = parse_number(argv[3]);
-        if (backend && idle) {
+        const auto memory = parse_number(argc == 5 ? argv[4] : "0");
+        if (backend && idle && memory) {
             return serve_backend(command == "decode" ? Role::decode : Role::compute, *backend,
-                                 std::chrono::seconds(*idle));
+                                 std::chrono::seconds(*idle), std::uint64_t(*memory) << 20);
         }
     }
     std::fputs(usage, stderr);

@@ -1,5 +1,6 @@
 // What the engine does to its own process before it serves: so that it ends with its backend,
-// never harms it, and never looks to the postmaster like a crashed backend.
+// never harms it, and never looks to the postmaster like a crashed backend. What it takes from
+// itself for the sake of others is in sandbox.h.
 #pragma once
 
 #ifdef POSTGRES_H

@@ -11,8 +11,8 @@ namespace vamhash {
 using protocol::Fault;
 using protocol::Operation;
 
-static void say_hello(Channel& channel) {
-    protocol::Hello hello{.protocol_version = protocol::version, .build = {}};
+static void say_hello(Channel& channel, std::uint32_t sandbox) {
+    protocol::Hello hello{.protocol_version = protocol::version, .build = {}, .sandbox = sandbox};
     std::strncpy(hello.build, VAMHASH_VERSION, sizeof hello.build - 1);
     channel.write_struct(Operation::hello, 0, hello);
     channel.flush();
@@ -38,8 +38,8 @@ static void answer(Channel& channel, Role role, const protocol::FrameHeader& beg
     throw ChannelError("a frame's operation is not one this engine serves");
 }
 
-void serve(Channel& channel, Role role, std::chrono::seconds idle) {
-    say_hello(channel);
+void serve(Channel& channel, Role role, std::chrono::seconds idle, std::uint32_t sandbox) {
+    say_hello(channel, sandbox);
     while (const auto begin = channel.read_header(idle)) {
         try {
             answer(channel, role, *begin);

@@ -10,8 +10,8 @@ namespace vamhash {
 /// What an engine process does: `decode` sees untrusted image bytes, `compute` arrays only.
 enum class Role { decode, compute };
 
-/// Says HELLO and answers requests until the backend closes the socket or `idle` passes without
-/// one. Throws ChannelError when the backend breaks the protocol.
-void serve(Channel& channel, Role role, std::chrono::seconds idle);
+/// Says HELLO, with what stands of the `sandbox`, and answers requests until the backend closes the
+/// socket or `idle` passes without one. Throws ChannelError when the backend breaks the protocol.
+void serve(Channel& channel, Role role, std::chrono::seconds idle, std::uint32_t sandbox);
 
 } // namespace vamhash

@@ -25,10 +25,12 @@
 
 extern "C"
 {
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -68,7 +70,9 @@ struct Engine
 	SubTransactionId subid; /* that the running request belongs to */
 	uint32 request_id;
 	uint64 results;	  /* bytes of RESULT payload read, this request */
+	uint64 waited_us; /* for it, since the request began or gave its last RESULT */
 	int idle_seconds; /* its idle timeout, 0 for none */
+	int memory_mb;	  /* its memory limit, 0 for none */
 	TimestampTz idle_since;
 	char *payload;				  /* last RESULT's, of max_payload bytes, made when first needed */
 	Size begin_length;			  /* of `begin` still to be sent */
@@ -80,6 +84,10 @@ struct Engine
 
 /* All engines of this session, in TopMemoryContext. */
 static Engine *engines = NULL;
+
+/* What the session's last engine of each role said of its sandbox (bits of Hello), if there was one. */
+static uint32 sandboxes[ENGINE_COMPUTE + 1];
+static bool sandbox_known[ENGINE_COMPUTE + 1];
 
 static const char *
 RoleName(EngineRole role)
@@ -148,14 +156,76 @@ ReportEngineEnd(Engine *engine)
 					errhint("The next call starts a new one.")));
 }
 
+/* SQLSTATE of a fault that the engine reports. Those with a V are vamhash's own (docs). */
+static int
+FaultSqlState(uint16 fault)
+{
+	switch ((Fault) fault)
+	{
+	case Fault::image_truncated:
+		return MAKE_SQLSTATE('2', '2', 'V', '0', '1');
+	case Fault::image_corrupt:
+		return MAKE_SQLSTATE('2', '2', 'V', '0', '2');
+	case Fault::image_unsupported:
+		return ERRCODE_FEATURE_NOT_SUPPORTED;
+	case Fault::image_too_large:
+		return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+	case Fault::image_timeout:
+		return MAKE_SQLSTATE('5', '4', 'V', '0', '1');
+	case Fault::out_of_memory:
+		return ERRCODE_OUT_OF_MEMORY;
+	default:
+		return ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
+	}
+}
+
+/*
+ * Kill an engine that has worked on one image for too long and report it. A SQLSTATE of our own in
+ * the class of program_limit_exceeded: query_canceled would look like the client's doing.
+ */
+[[noreturn]] static void
+ReportImageTimeout(Engine *engine)
+{
+	KillEngine(engine);
+	ereport(ERROR, (errcode(FaultSqlState((uint16) Fault::image_timeout)),
+					errmsg("hashing the image took too long"),
+					errdetail("\"vamhash.image_timeout\" is %d ms.", vamhash_image_timeout)));
+}
+
+/*
+ * How many milliseconds to wait for an engine; -1 for ever. Reports an image that has had its time.
+ * Only waiting counts: a file that is slow to read is not the image's fault.
+ */
+static long
+MayWaitMs(Engine *engine)
+{
+	uint64 limit_us = (uint64) vamhash_image_timeout * 1000;
+
+	/* Request 0 is HELLO. */
+	if (engine->role != ENGINE_DECODE || engine->request_id == 0 || limit_us == 0)
+		return -1;
+	if (engine->waited_us >= limit_us)
+		ReportImageTimeout(engine);
+	return (long) ((limit_us - engine->waited_us + 999) / 1000);
+}
+
 /* Wait until the engine's socket can be read or written, obeying cancel and timeouts. */
 static void
 WaitForEngine(Engine *engine, int socket_event)
 {
+	long timeout = MayWaitMs(engine);
+	instr_time begun;
+	instr_time ended;
 	int events;
 
-	events = WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | socket_event,
-							   engine->socket, -1, PG_WAIT_EXTENSION);
+	INSTR_TIME_SET_CURRENT(begun);
+	events = WaitLatchOrSocket(MyLatch,
+							   WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | socket_event |
+								   (timeout >= 0 ? WL_TIMEOUT : 0),
+							   engine->socket, timeout, PG_WAIT_EXTENSION);
+	INSTR_TIME_SET_CURRENT(ended);
+	INSTR_TIME_SUBTRACT(ended, begun);
+	engine->waited_us += INSTR_TIME_GET_MICROSEC(ended);
 	if (events & WL_LATCH_SET)
 	{
 		ResetLatch(MyLatch);
@@ -289,6 +359,41 @@ CheckNothingFollows(Engine *engine, const char *violation)
 		ReportProtocolViolation(engine, violation);
 }
 
+const char *
+EngineSandbox(EngineRole role)
+{
+	uint32 layers = sandboxes[role] & (sandbox_seccomp | sandbox_landlock);
+
+	if (layers == (sandbox_seccomp | sandbox_landlock))
+		return "seccomp, landlock";
+	if (layers == sandbox_seccomp)
+		return "seccomp";
+	return layers == sandbox_landlock ? "landlock" : sandbox_known[role] ? "none" : NULL;
+}
+
+/*
+ * Remember what an engine has put around itself, and tell the server log, once a session, what is
+ * missing. Parallel workers, which come by the thousand, leave that to their leader.
+ */
+static void
+NoteSandbox(EngineRole role, uint32 sandbox)
+{
+	uint32 wanted = sandbox_seccomp | (role == ENGINE_DECODE ? sandbox_landlock : 0);
+	bool known = sandbox_known[role];
+
+	sandboxes[role] = sandbox;
+	sandbox_known[role] = true;
+	if ((sandbox & wanted) == wanted || known || IsParallelWorker())
+		return;
+	ereport(LOG_SERVER_ONLY,
+			(errmsg("the sandbox of the vamhash engine (%s) is not complete: it has %s",
+					RoleName(role), EngineSandbox(role)),
+			 sandbox & sandbox_without_libseccomp
+				 ? errdetail("vamhash was built without libseccomp.")
+				 : errdetail("The kernel, or the container, refuses the rest."),
+			 errhint("A malicious image that takes over a decoder is held by less.")));
+}
+
 /* Read HELLO and check that the engine was built with this library. */
 static void
 ReceiveHello(Engine *engine)
@@ -309,6 +414,7 @@ ReceiveHello(Engine *engine)
 						errdetail_internal("The library is version %s.", VAMHASH_VERSION),
 						errhint("Run \"make install\" again, and reconnect.")));
 	}
+	NoteSandbox(engine->role, hello.sandbox);
 }
 
 /* Kill the engines whose request belongs to a (sub)transaction that ends; all if InvalidSub… */
@@ -351,6 +457,7 @@ KillAllEngines(int, Datum)
 {
 	while (engines != NULL)
 		KillEngine(engines);
+	AwaitKilledEngineProcesses();
 }
 
 /*
@@ -385,6 +492,13 @@ CheckEngineCount(void)
 						errdetail("A session has at most %d engine processes.", MAX_ENGINES)));
 }
 
+/* Megabytes that an engine of a role may take beyond its start; 0 for no limit. */
+static int
+MemoryLimitOf(EngineRole role)
+{
+	return role == ENGINE_DECODE ? ImageMemoryLimit() : 0;
+}
+
 /* Start an engine and hear its HELLO; it is busy from its first moment. */
 static Engine *
 StartEngine(EngineRole role)
@@ -396,8 +510,8 @@ StartEngine(EngineRole role)
 	engine = (Engine *) MemoryContextAllocZero(TopMemoryContext, sizeof(Engine));
 	PG_TRY();
 	{
-		engine->pid =
-			SpawnEngineProcess(RoleName(role), vamhash_engine_idle_timeout, &engine->socket);
+		engine->pid = SpawnEngineProcess(RoleName(role), vamhash_engine_idle_timeout,
+										 MemoryLimitOf(role), &engine->socket);
 	}
 	PG_CATCH();
 	{
@@ -408,6 +522,7 @@ StartEngine(EngineRole role)
 	AddToTotal(TOTAL_ENGINE_STARTS, 1);
 	engine->role = role;
 	engine->idle_seconds = vamhash_engine_idle_timeout;
+	engine->memory_mb = MemoryLimitOf(role);
 	engine->busy = true;
 	engine->subid = GetCurrentSubTransactionId();
 	engine->next = engines;
@@ -416,12 +531,17 @@ StartEngine(EngineRole role)
 	return engine;
 }
 
-/* Is an idle engine alive, and sure to stay so until it is sent something? */
+/*
+ * Is an idle engine alive, and sure to stay so until it is sent something? One that was started with
+ * another memory limit than is set now is not used again.
+ */
 static bool
 EngineIsUsable(Engine *engine)
 {
 	char byte;
 
+	if (engine->memory_mb != MemoryLimitOf(engine->role))
+		return false;
 	if (engine->idle_seconds > 0 &&
 		TimestampDifferenceExceeds(engine->idle_since, GetCurrentTimestamp(),
 								   engine->idle_seconds * 1000 -
@@ -473,27 +593,6 @@ ReleaseEngine(Engine *engine)
 	}
 }
 
-/* SQLSTATE of a fault that the engine reports. 22V01 and 22V02 are vamhash's own (docs). */
-static int
-FaultSqlState(uint16 fault)
-{
-	switch ((Fault) fault)
-	{
-	case Fault::image_truncated:
-		return MAKE_SQLSTATE('2', '2', 'V', '0', '1');
-	case Fault::image_corrupt:
-		return MAKE_SQLSTATE('2', '2', 'V', '0', '2');
-	case Fault::image_unsupported:
-		return ERRCODE_FEATURE_NOT_SUPPORTED;
-	case Fault::image_too_large:
-		return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
-	case Fault::out_of_memory:
-		return ERRCODE_OUT_OF_MEMORY;
-	default:
-		return ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
-	}
-}
-
 /* Is a fault one of the image, not of the engine? */
 static bool
 IsImageFault(uint16 fault)
@@ -536,6 +635,7 @@ EngineBegin(EngineRole role, Operation operation, const void *params, Size lengt
 	engine = AcquireEngine(role);
 	engine->request_id++;
 	engine->results = 0;
+	engine->waited_us = 0;
 	header = MakeHeader(engine, operation, length);
 	engine->begin_length = sizeof(header) + length;
 	Assert(engine->begin_length <= MAX_BEGIN_LENGTH);
@@ -600,6 +700,7 @@ EngineReceiveResult(EngineRequest *request, const char **payload, Size *length)
 		*payload = request->payload;
 		*length = header.length;
 		request->results += header.length;
+		request->waited_us = 0;
 		return true;
 
 	case Operation::done:

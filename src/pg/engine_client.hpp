@@ -27,3 +27,6 @@ extern EngineRequest *EngineBegin(EngineRole role, vamhash::protocol::Operation 
 extern void EngineSendData(EngineRequest *request, const void *bytes, Size length, bool last);
 extern bool EngineReceiveResult(EngineRequest *request, const char **payload, Size *length);
 [[noreturn]] extern void EngineRejectResult(EngineRequest *request, const char *what);
+
+/* What the session's last engine of a role has put around itself; NULL before there was one. */
+extern const char *EngineSandbox(EngineRole role);

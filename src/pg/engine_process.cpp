@@ -44,6 +44,21 @@ extern "C"
 /* How long a process that has closed its socket gets to end by itself. */
 #define ENDING_GRACE_MS 1000
 
+/*
+ * How long we wait for a killed process. It ends in a few milliseconds, unless it has much memory to
+ * give back or its kernel calls cannot be interrupted: a device's driver, a dead file server.
+ */
+#define KILLED_GRACE_MS 200
+
+/* How long the backend's own end waits for those that were left. */
+#define FINAL_GRACE_MS 5000
+
+#define MAX_KILLED 32
+
+/* Killed processes that are still to be reaped. */
+static pid_t killed[MAX_KILLED];
+static int killed_count = 0;
+
 /* Path of the engine: in the directory from which this library was loaded. */
 static void
 GetEnginePath(char *path)
@@ -129,23 +144,71 @@ SpawnWithSocket(pid_t *pid, const char *path, char *const argv[], int theirs)
 	return error;
 }
 
+bool
+EngineProcessEnded(pid_t pid, int *status)
+{
+	pid_t ended;
+
+	do
+		ended = waitpid(pid, status, WNOHANG);
+	while (ended < 0 && errno == EINTR);
+	if (ended < 0)
+		*status = -1; /* somebody else reaped it */
+	return ended != 0;
+}
+
+/* Wait for a process to end, up to so many milliseconds; then as EngineProcessEnded(). */
+static bool
+EngineProcessEndsWithin(pid_t pid, int milliseconds, int *status)
+{
+	long pause = 50;
+
+	for (long waited = 0; waited < milliseconds * 1000L; waited += pause)
+	{
+		if (EngineProcessEnded(pid, status))
+			return true;
+		pause = Min(pause * 2, 1000);
+		pg_usleep(pause);
+	}
+	return EngineProcessEnded(pid, status);
+}
+
+/* Reap the killed processes that have ended, each given so much time; keep the others. */
+static void
+ReapKilled(int milliseconds)
+{
+	int count = 0;
+	int status;
+
+	for (int i = 0; i < killed_count; i++)
+	{
+		if (!EngineProcessEndsWithin(killed[i], milliseconds, &status))
+			killed[count++] = killed[i];
+	}
+	killed_count = count;
+}
+
 pid_t
-SpawnEngineProcess(const char *role, int idle_seconds, int *socket_out)
+SpawnEngineProcess(const char *role, int idle_seconds, int memory_mb, int *socket_out)
 {
 	char path[MAXPGPATH];
 	char role_argument[16];
 	char backend_argument[16];
 	char idle_argument[16];
-	char *const argv[] = {path, role_argument, backend_argument, idle_argument, NULL};
+	char memory_argument[16];
+	char *const argv[] = {path,			 role_argument,	  backend_argument,
+						  idle_argument, memory_argument, NULL};
 	int mine;
 	int theirs;
 	pid_t pid;
 	int error;
 
+	ReapKilled(0);
 	GetEnginePath(path);
 	strlcpy(role_argument, role, sizeof(role_argument));
 	snprintf(backend_argument, sizeof(backend_argument), "%d", MyProcPid);
 	snprintf(idle_argument, sizeof(idle_argument), "%d", idle_seconds);
+	snprintf(memory_argument, sizeof(memory_argument), "%d", memory_mb);
 
 	if (!AcquireExternalFD())
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
@@ -177,30 +240,13 @@ SpawnEngineProcess(const char *role, int idle_seconds, int *socket_out)
 	return pid;
 }
 
-bool
-EngineProcessEnded(pid_t pid, int *status)
-{
-	pid_t ended;
-
-	do
-		ended = waitpid(pid, status, WNOHANG);
-	while (ended < 0 && errno == EINTR);
-	if (ended < 0)
-		*status = -1; /* somebody else reaped it */
-	return ended != 0;
-}
-
 int
 AwaitEngineProcess(pid_t pid)
 {
 	int status;
 
-	for (int waited = 0; waited < ENDING_GRACE_MS; waited++)
-	{
-		if (EngineProcessEnded(pid, &status))
-			return status;
-		pg_usleep(1000);
-	}
+	if (EngineProcessEndsWithin(pid, ENDING_GRACE_MS, &status))
+		return status;
 	KillEngineProcess(pid);
 	return -1;
 }
@@ -211,7 +257,18 @@ KillEngineProcess(pid_t pid)
 	int status;
 
 	kill(pid, SIGKILL);
-	/* A killed process ends in milliseconds; we must not leave it to the postmaster. */
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	ReapKilled(0);
+	if (EngineProcessEndsWithin(pid, KILLED_GRACE_MS, &status))
+		return;
+	/* With so many left something is wrong, and worse than to wait. */
+	while (killed_count == MAX_KILLED)
+		ReapKilled(KILLED_GRACE_MS);
+	killed[killed_count++] = pid;
+}
+
+void
+AwaitKilledEngineProcesses(void)
+{
+	if (killed_count > 0)
+		ReapKilled(FINAL_GRACE_MS / killed_count);
 }

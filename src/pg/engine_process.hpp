@@ -4,8 +4,11 @@
  */
 #pragma once
 
-/* Start the engine installed beside this library; *socket_out is this side's end, non-blocking. */
-extern pid_t SpawnEngineProcess(const char *role, int idle_seconds, int *socket_out);
+/*
+ * Start the engine installed beside this library, with an idle timeout (0: none) and megabytes it may
+ * take (0: no limit); *socket_out is this side's end, non-blocking.
+ */
+extern pid_t SpawnEngineProcess(const char *role, int idle_seconds, int memory_mb, int *socket_out);
 
 /* Has the process ended? Then it is reaped and *status is what waitpid() gave, or -1 if unknown. */
 extern bool EngineProcessEnded(pid_t pid, int *status);
@@ -13,5 +16,8 @@ extern bool EngineProcessEnded(pid_t pid, int *status);
 /* Give a process that is about to end up to a second to do so, then kill it; reap it. */
 extern int AwaitEngineProcess(pid_t pid);
 
-/* Kill a process at once and reap it. */
+/* Kill a process at once and reap it, now or, if it takes long to end, at a later call. */
 extern void KillEngineProcess(pid_t pid);
+
+/* Reap the killed processes that were left for later, as far as they end within seconds. */
+extern void AwaitKilledEngineProcesses(void);

@@ -9,6 +9,8 @@ extern "C"
 int vamhash_threads = 0;
 int vamhash_max_image_bytes = 0;
 int vamhash_max_image_pixels = 0;
+int vamhash_image_memory_limit = 0;
+int vamhash_image_timeout = 0;
 int vamhash_engine_idle_timeout = 0;
 
 /* Define the vamhash.* settings and reserve the prefix. */
@@ -26,6 +28,15 @@ DefineVamhashSettings(void)
 							"Largest image in pixels (width times height) that is decoded.",
 							"It is checked before anything is decoded.", &vamhash_max_image_pixels,
 							250 * 1000 * 1000, 1, PG_INT32_MAX, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"vamhash.image_memory_limit", "Memory that an engine process may take to decode images.",
+		"0 means enough for images of vamhash.max_image_bytes and "
+		"vamhash.max_image_pixels.",
+		&vamhash_image_memory_limit, 0, 0, PG_INT32_MAX, PGC_SUSET, GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"vamhash.image_timeout", "Time after which hashing an image is given up; 0 means no limit.",
+		"It counts while the session waits for the engine process.", &vamhash_image_timeout, 30000,
+		0, PG_INT32_MAX, PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("vamhash.engine_idle_timeout",
 							"Time after which an unused engine process ends.",
 							"0 keeps it until the session ends. A running engine keeps the value "
@@ -33,4 +44,22 @@ DefineVamhashSettings(void)
 							&vamhash_engine_idle_timeout, 300, 0, 7 * 24 * 3600, PGC_SUSET,
 							GUC_UNIT_S, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("vamhash");
+}
+
+/*
+ * The encoded image takes up to one and a half times its size, when its vector grows for the last
+ * time. A pixel takes 8 bytes at most in what a decoder must hold of a whole picture (the
+ * coefficients of a progressive CMYK JPEG, an interlaced PNG of 16 bits and alpha), 1 where the
+ * picture is turned, and 1 is left. The constant is for a few rows of the widest picture, the
+ * resamplers, and threads.
+ */
+int
+ImageMemoryLimit(void)
+{
+	if (vamhash_image_memory_limit > 0)
+		return vamhash_image_memory_limit;
+	return (int) (((uint64) vamhash_max_image_bytes / 2 * 3 +
+				   (uint64) vamhash_max_image_pixels * 10) /
+				  (1024 * 1024)) +
+		   256;
 }

@@ -8,6 +8,11 @@
 extern int vamhash_threads;
 extern int vamhash_max_image_bytes;
 extern int vamhash_max_image_pixels;
+extern int vamhash_image_memory_limit;
+extern int vamhash_image_timeout;
 extern int vamhash_engine_idle_timeout;
 
 extern void DefineVamhashSettings(void);
+
+/* Megabytes that decoding an image may take: vamhash.image_memory_limit, or what follows for 0. */
+extern int ImageMemoryLimit(void);

@@ -65,9 +65,13 @@ static_assert(sizeof(FrameHeader) == 16);
 /// Payload of HELLO.
 struct Hello {
     std::uint32_t protocol_version;
-    char build[28]; // the extension's version, zero-filled
+    char build[24];        // the extension's version, zero-filled
+    std::uint32_t sandbox; // what the engine has put around itself: sandbox_* bits
 };
 static_assert(sizeof(Hello) == 32);
+constexpr std::uint32_t sandbox_seccomp = 1;            // its filter of system calls stands
+constexpr std::uint32_t sandbox_landlock = 2;           // its limits on files stand
+constexpr std::uint32_t sandbox_without_libseccomp = 4; // the build has no filters
 
 /// Payload of BEGIN_HASH. DATA frames then carry the encoded image, END nothing.
 struct HashRequest {
