@@ -390,8 +390,7 @@ NoteSandbox(EngineRole role, uint32 sandbox)
 					RoleName(role), EngineSandbox(role)),
 			 sandbox & sandbox_without_libseccomp
 				 ? errdetail("vamhash was built without libseccomp.")
-				 : errdetail("The kernel, or the container, refuses the rest."),
-			 errhint("A malicious image that takes over a decoder is held by less.")));
+				 : errdetail("The kernel, or the container, refuses the rest.")));
 }
 
 /* Read HELLO and check that the engine was built with this library. */

@@ -49,9 +49,9 @@ DefineVamhashSettings(void)
 /*
  * The encoded image takes up to one and a half times its size, when its vector grows for the last
  * time. A pixel takes 8 bytes at most in what a decoder must hold of a whole picture (the
- * coefficients of a progressive CMYK JPEG, an interlaced PNG of 16 bits and alpha), 1 where the
- * picture is turned, and 1 is left. The constant is for a few rows of the widest picture, the
- * resamplers, and threads.
+ * coefficients of a progressive CMYK JPEG), 1 where the picture is turned, and 1 is left. The
+ * constant is for a few rows of the widest picture, the resamplers, threads, and libraries that are
+ * loaded later.
  */
 int
 ImageMemoryLimit(void)
