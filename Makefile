@@ -21,7 +21,7 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 # One subject a test; the list is the order in which a reader learns the product.
 REGRESS = extension phash64 phash64_opclass hamming hamming_estimate image flat_hash similar_pairs \
-	progress statistics
+	similar_pairs_between similar_groups join_settings progress statistics
 REGRESS_OPTS = --load-extension=$(EXTENSION)
 
 # PostgreSQL's headers as system headers, so that only our own code is warned of.
@@ -53,6 +53,8 @@ $(DATA_built): $(INSTALL_SCRIPT_PARTS) vamhash.control Makefile
 # The engine: one program for CMake, which alone knows whether it is out of date.
 CMAKE ?= cmake
 ENGINE = build/engine/bin/vamhash-engine
+# Built where FAISS is found; without it the engine has one join method less.
+FAISS_PLUGIN = build/engine/bin/vamhash_faiss.so
 
 all: engine
 
@@ -66,11 +68,16 @@ install: install-engine
 .PHONY: install-engine
 install-engine: engine installdirs
 	$(INSTALL_PROGRAM) $(ENGINE) '$(DESTDIR)$(pkglibdir)/vamhash-engine'
+	if [ -f $(FAISS_PLUGIN) ]; then \
+		$(INSTALL_SHLIB) $(FAISS_PLUGIN) '$(DESTDIR)$(pkglibdir)/vamhash_faiss.so'; \
+	else \
+		rm -f '$(DESTDIR)$(pkglibdir)/vamhash_faiss.so'; \
+	fi
 
 uninstall: uninstall-engine
 .PHONY: uninstall-engine
 uninstall-engine:
-	rm -f '$(DESTDIR)$(pkglibdir)/vamhash-engine'
+	rm -f '$(DESTDIR)$(pkglibdir)/vamhash-engine' '$(DESTDIR)$(pkglibdir)/vamhash_faiss.so'
 
 # Servers of the tests' own, with what is installed. PostgreSQL's Perl modules are not in every
 # package of it, so this is not part of installcheck. PROVE_TESTS picks some of the files.

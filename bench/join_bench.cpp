@@ -2,9 +2,14 @@
 //
 // brute: pairs compared a second of uniform hashes (rows * (rows - 1) / 2, by the wall clock). At
 // threshold 64 all of them go to the sink, too.
-// blocks: seconds a join of uniform hashes with 5 % planted near-duplicates, of the same with 30 %
-// of the rows in 50 heavy values, and of difference hashes of smooth pictures; found: pairs given
-// to the sink, which counts them only. Of the skewed ones nearly all are pairs of equal hashes.
+// blocks: seconds a join of uniform hashes with 5 % planted near-duplicates, of skewed ones with 30
+// % of the rows in 50 heavy values (hash_data.h), and of difference hashes of smooth pictures;
+// found: pairs given to the sink, which counts them only. Of the skewed ones nearly all are pairs
+// of equal hashes. between: seconds a join of two sets, the right one of which has 5 % of
+// near-duplicates of the left one's. limited: seconds a join within so many megabytes, the columns
+// included; passes: over ranges of keys. With VAMHASH_BENCH_LARGE=1 in the environment, blocks has
+// 5 * 10^7 rows, too.
+#include "hash_data.h"
 #include "join/similar_pairs.h"
 
 #include <benchmark/benchmark.h>
@@ -12,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <numbers>
 #include <random>
 #include <string>
@@ -21,43 +27,15 @@
 namespace vamhash {
 namespace {
 
-using Column = std::vector<std::uint64_t>;
+using Column = Hashes;
 
 enum Data : std::int64_t { uniform, planted, skewed, smooth };
 
 constexpr std::array data_names{"uniform", "planted", "skewed", "smooth"};
 
-Column uniform_codes(std::size_t rows) {
-    std::mt19937_64 random(1);
-    Column codes(rows);
-    std::generate(codes.begin(), codes.end(), [&] { return random(); });
-    return codes;
-}
-
-// Uniform hashes, of which 5 % are an earlier one with 0 to 11 bits changed.
-Column planted_codes(std::size_t rows) {
-    std::mt19937_64 random(2);
-    Column codes = uniform_codes(rows);
-    for (std::size_t row = 1; row < rows; ++row) {
-        if (random() % 20 == 0) {
-            codes[row] = codes[random() % row];
-            for (std::uint64_t flips = random() % 12; flips > 0; --flips) {
-                codes[row] ^= 1ULL << random() % 64;
-            }
-        }
-    }
-    return codes;
-}
-
+// Without photographs, from uniform hashes in their place.
 Column skewed_codes(std::size_t rows) {
-    std::mt19937_64 random(3);
-    Column codes = planted_codes(rows);
-    for (std::uint64_t& code : codes) {
-        if (random() % 10 < 3) {
-            code = (random() % 50 + 1) * 0x9e3779b97f4a7c15;
-        }
-    }
-    return codes;
+    return skewed_hashes(rows, uniform_hashes(100));
 }
 
 // Difference hashes of pictures of 9 x 8 pixels: sums of waves, the longer the stronger, and noise.
@@ -95,7 +73,7 @@ Column smooth_codes(std::size_t rows) {
 const Column& codes_of(std::int64_t data, std::size_t rows) {
     static std::pair<std::int64_t, Column> last{-1, {}};
     if (last.first != data || last.second.size() != rows) {
-        Column (*const make[])(std::size_t) = {uniform_codes, planted_codes, skewed_codes,
+        Column (*const make[])(std::size_t) = {uniform_hashes, planted_hashes, skewed_codes,
                                                smooth_codes};
         last = {data, make[data](rows)};
     }
@@ -116,6 +94,57 @@ std::size_t join(benchmark::State& state, const Column& codes, JoinMethod method
                       [&](std::span<const Pair> batch) { found += batch.size(); });
     }
     return found;
+}
+
+JoinOptions options_of(const benchmark::State& state) {
+    return {.threads = static_cast<unsigned>(state.range(1)),
+            .isa = available_isas()[state.range(0)]};
+}
+
+// As many near-duplicates of rows of `of` as 5 % of the rows.
+Column near_codes(std::size_t rows, const Column& of) {
+    std::mt19937_64 random(5);
+    Column codes(rows);
+    for (std::uint64_t& code : codes) {
+        code = random();
+        if (random() % 20 == 0) {
+            const std::uint64_t near = of[random() % of.size()];
+            code = flip_bits(near, static_cast<unsigned>(random() % 12), random);
+        }
+    }
+    return codes;
+}
+
+void between(benchmark::State& state) {
+    const Column left = uniform_hashes(state.range(2));
+    const Column right = near_codes(state.range(3), left);
+    const std::array left_columns{std::span(left)};
+    const std::array right_columns{std::span(right)};
+    const std::array thresholds{static_cast<int>(state.range(4))};
+    std::size_t found = 0;
+    JoinReport report;
+    while (state.KeepRunning()) {
+        found = 0;
+        report = similar_pairs_between(left_columns, right_columns, thresholds, options_of(state),
+                                       [&](std::span<const Pair> batch) { found += batch.size(); });
+    }
+    state.counters["found"] = static_cast<double>(found);
+    state.SetLabel(report.scheme);
+}
+
+void limited(benchmark::State& state) {
+    const Column& codes = codes_of(planted, state.range(2));
+    const std::array columns{std::span(codes)};
+    const std::array thresholds{static_cast<int>(state.range(3))};
+    JoinOptions options = options_of(state);
+    options.memory_limit = static_cast<std::uint64_t>(state.range(4)) << 20;
+    JoinReport report;
+    while (state.KeepRunning()) {
+        report = similar_pairs(columns, thresholds, options, [](std::span<const Pair>) {});
+    }
+    state.counters["found"] = static_cast<double>(report.pairs);
+    state.counters["passes"] = static_cast<double>(report.passes);
+    state.SetLabel(report.scheme);
 }
 
 void brute(benchmark::State& state) {
@@ -169,13 +198,40 @@ void data_and_rows(benchmark::internal::Benchmark* benchmark) {
     for (const std::int64_t threshold : {2, 5, 8, 10}) {
         benchmark->Args({best, 2, 100000, threshold, skewed});
     }
+    if (std::getenv("VAMHASH_BENCH_LARGE") != nullptr) {
+        benchmark->Args({best, 2, 50000000, 5, planted});
+    }
     for (const std::int64_t threshold : {2, 5, 8}) {
         benchmark->Args({best, 2, 100000, threshold, smooth});
     }
 }
 
+void two_sets(benchmark::internal::Benchmark* benchmark) {
+    benchmark->ArgNames({"isa", "threads", "left", "right", "threshold"});
+    const auto best = static_cast<std::int64_t>(available_isas().size()) - 1;
+    for (const std::int64_t threshold : {2, 5, 8}) {
+        for (const std::int64_t left : {1000, 100000}) {
+            benchmark->Args({best, 2, left, 10000000, threshold});
+        }
+        benchmark->Args({best, 2, 1000000, 1000000, threshold});
+    }
+}
+
+void rows_and_limits(benchmark::internal::Benchmark* benchmark) {
+    benchmark->ArgNames({"isa", "threads", "rows", "threshold", "megabytes"});
+    const auto best = static_cast<std::int64_t>(available_isas().size()) - 1;
+    for (const std::int64_t megabytes : {60, 40, 28}) {
+        benchmark->Args({best, 2, 1000000, 5, megabytes});
+    }
+    for (const std::int64_t megabytes : {500, 250, 150}) {
+        benchmark->Args({best, 2, 10000000, 5, megabytes});
+    }
+}
+
 BENCHMARK(brute)->Apply(every_isa)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(blocks)->Apply(data_and_rows)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(between)->Apply(two_sets)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(limited)->Apply(rows_and_limits)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 } // namespace
 } // namespace vamhash

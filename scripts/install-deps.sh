@@ -2,14 +2,19 @@
 # Installs what vamhash needs from Debian's (12 or later) or Ubuntu's (24.04 or later) packages.
 # The one place that names packages.
 #
-#   scripts/install-deps.sh [build] [test] [bench] [demo] [arm64]      (default: build)
+#   scripts/install-deps.sh [build] [faiss] [test] [bench] [demo] [arm64]      (default: build)
+#
+# faiss is what the join method of that name is built with; without it, everything else is built.
 set -euo pipefail
 
 build=(build-essential cmake pkg-config postgresql postgresql-server-dev-all libjpeg-dev libpng-dev
 	libwebp-dev libtiff-dev libgif-dev libseccomp-dev)
-# IPC::Run is what PostgreSQL's Perl test modules need; the venv holds the pinned ImageHash.
-test=(libgtest-dev libipc-run-perl python3-venv clang clang-format clang-tidy)
-bench=(libbenchmark-dev)
+# Its static library, which is linked, needs LAPACK.
+faiss=(libfaiss-dev liblapack-dev)
+# IPC::Run is what PostgreSQL's Perl test modules need; the venv holds the pinned ImageHash;
+# clang finds OpenMP's header in libomp-dev.
+test=("${faiss[@]}" libomp-dev libgtest-dev libipc-run-perl python3-venv clang clang-format clang-tidy)
+bench=(libbenchmark-dev "${faiss[@]}")
 # Pillow makes the copies and thumbnails; the photographs are mate-backgrounds' own.
 demo=(python3-pil mate-backgrounds)
 # To compile for 64-bit ARM and run that on another processor.
@@ -18,12 +23,12 @@ arm64=(cmake g++-aarch64-linux-gnu googletest qemu-user-static)
 wanted=()
 for group in "${@:-build}"; do
 	case $group in
-	build | test | bench | demo | arm64)
+	build | faiss | test | bench | demo | arm64)
 		declare -n packages=$group
 		wanted+=("${packages[@]}")
 		;;
 	*)
-		echo "usage: $0 [build] [test] [bench] [demo]" >&2
+		echo "usage: $0 [build] [faiss] [test] [bench] [demo]" >&2
 		exit 2
 		;;
 	esac

@@ -66,6 +66,9 @@ tally=$(sed -n 's/.*, \([0-9]*\) tests failed out of \([0-9]*\).*/\1 \2/p' "$wor
 read -r bad all <<<"${tally:-1 1}"
 count $((all - bad)) "$bad"
 
+begin 'ARM kernels, emulated'
+check 'the join for 64-bit ARM' scripts/test-arm64.sh
+
 begin 'the golden hashes are ImageHash'"'"'s'
 check 'golden hashes regenerate' bash -c '
 	tests/exactness/setup_venv.sh build/venv || exit $?

@@ -22,7 +22,7 @@ SELECT objid::regclass AS view, count(*) AS columns, count(col_description(objid
 FROM member JOIN pg_attribute ON attrelid = objid AND attnum > 0
 WHERE classid = 'pg_class'::regclass
 GROUP BY objid
-ORDER BY 1::text COLLATE "C";
+ORDER BY objid::regclass::text COLLATE "C";
 
 -- Every function in C is strict and can run in a parallel query, unless it says why not.
 SELECT p.oid::regprocedure AS function, proisstrict, proparallel

@@ -10,5 +10,5 @@ GRANT SELECT ON vamhash_stat TO PUBLIC;
 COMMENT ON VIEW vamhash_stat IS
 	'this session''s last complete join and its totals; parallel workers'' work is not counted';
 COMMENT ON COLUMN vamhash_stat.name IS
-	'last_...: of the last complete join; total_...: since the session began';
+	'last_...: of the last complete join; total_...: since the session began; ..._sandbox: of the last engine of that role';
 COMMENT ON COLUMN vamhash_stat.value IS 'text, a whole number, or seconds with six decimals';

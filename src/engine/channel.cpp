@@ -14,10 +14,18 @@ namespace {
 // Small, so that little of a large payload takes the way through the buffer.
 constexpr std::size_t input_buffer_size = 4096;
 constexpr std::size_t output_flush_size = 64 * 1024;
-constexpr std::size_t max_error_length = 1000; // bytes of message; a sentence is enough
+constexpr std::size_t max_error_line = 499; // bytes; a sentence is enough
 
 [[noreturn]] void fail(const char* action) {
     throw ChannelError(std::string(action) + ": " + std::strerror(errno));
+}
+
+// A library's message may quote the image: ASCII only, which may also be cut anywhere.
+std::string error_line(std::string_view words) {
+    std::string line(words.substr(0, max_error_line));
+    std::ranges::replace_if(
+        line, [](char c) { return c < ' ' || c > '~'; }, '?');
+    return line;
 }
 
 } // namespace
@@ -130,11 +138,12 @@ void Channel::write(protocol::Operation operation, std::uint32_t id,
     }
 }
 
-void Channel::write_error(std::uint32_t id, protocol::Fault fault, std::string_view message) {
-    // A library's message may quote the image: ASCII only, which may also be cut anywhere.
-    std::string text(message.substr(0, max_error_length));
-    std::ranges::replace_if(
-        text, [](char c) { return c < ' ' || c > '~'; }, '?');
+void Channel::write_error(std::uint32_t id, protocol::Fault fault, std::string_view message,
+                          std::string_view detail) {
+    std::string text = error_line(message);
+    if (!detail.empty()) {
+        text += '\n' + error_line(detail);
+    }
     write(protocol::Operation::error, id, std::as_bytes(std::span(text.data(), text.size())),
           fault);
 }

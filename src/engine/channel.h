@@ -56,7 +56,8 @@ class Channel {
     void write_struct(protocol::Operation operation, std::uint32_t id, const T& value) {
         write(operation, id, std::as_bytes(std::span(&value, 1)));
     }
-    void write_error(std::uint32_t id, protocol::Fault fault, std::string_view message);
+    void write_error(std::uint32_t id, protocol::Fault fault, std::string_view message,
+                     std::string_view detail = {});
     void flush();
 
   private:

@@ -14,7 +14,7 @@ void answer_hash(Channel& channel, const protocol::FrameHeader& begin) {
     const auto request = channel.read_struct<protocol::HashRequest>(begin);
     std::vector<std::uint8_t> image;
     bool too_large = false;
-    read_data_frames(channel, begin, [&](std::uint32_t length) -> std::span<std::byte> {
+    throw_if(read_data_frames(channel, begin, [&](std::uint32_t length) -> std::span<std::byte> {
         too_large = too_large || image.size() + length > request.max_bytes;
         if (too_large) {
             return {};
@@ -22,7 +22,7 @@ void answer_hash(Channel& channel, const protocol::FrameHeader& begin) {
         const std::size_t have = image.size();
         image.resize(have + length);
         return std::as_writable_bytes(std::span(image)).subspan(have);
-    });
+    }));
     if (too_large) {
         throw ImageError(ImageStatus::too_large,
                          "image has more than " + std::to_string(request.max_bytes) + " bytes");

@@ -1,10 +1,15 @@
 #include "engine/serve.h"
 
+#include "engine/groups_job.h"
 #include "engine/hash_job.h"
 #include "engine/pairs_job.h"
+#include "join/similar_pairs.h"
 
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
 #include <new>
+#include <string>
 
 namespace vamhash {
 
@@ -32,10 +37,27 @@ static void answer(Channel& channel, Role role, const protocol::FrameHeader& beg
             return answer_pairs(channel, begin);
         }
         break;
+    case Operation::begin_groups:
+        if (role == Role::compute) {
+            return answer_groups(channel, begin);
+        }
+        break;
     default:
         break;
     }
     throw ChannelError("a frame's operation is not one this engine serves");
+}
+
+/// What a user who is told of too many pairs looks at first: the hashes that make most of them.
+static std::string heaviest_hashes(const TooManyPairs& error) {
+    std::string text;
+    for (const TooManyPairs::Heavy& heavy : error.heaviest()) {
+        char words[64];
+        std::snprintf(words, sizeof words, "%016" PRIx64 " (%" PRIu64 " rows)", heavy.hash,
+                      heavy.rows);
+        text += (text.empty() ? "The heaviest hashes: " : ", ") + std::string(words);
+    }
+    return text.empty() ? text : text + ".";
 }
 
 void serve(Channel& channel, Role role, std::chrono::seconds idle, std::uint32_t sandbox) {
@@ -45,6 +67,13 @@ void serve(Channel& channel, Role role, std::chrono::seconds idle, std::uint32_t
             answer(channel, role, *begin);
         } catch (const ImageError& error) {
             channel.write_error(begin->id, static_cast<Fault>(error.status()), error.what());
+        } catch (const TooManyPairs& error) {
+            channel.write_error(begin->id, Fault::too_many_pairs, error.what(),
+                                heaviest_hashes(error));
+        } catch (const JoinMemoryExceeded& error) {
+            channel.write_error(begin->id, Fault::memory_limit, error.what());
+        } catch (const JoinMethodMissing& error) {
+            channel.write_error(begin->id, Fault::method_missing, error.what());
         } catch (const std::bad_alloc&) {
             channel.write_error(begin->id, Fault::out_of_memory, "out of memory");
         } catch (const ChannelError&) {

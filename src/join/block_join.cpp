@@ -1,29 +1,22 @@
 // The tables of a scheme (join/scheme.h), one after another.
 //
-// Rows with equal codes are pairs of distance 0, emitted first; from then on only distinct values
-// are compared.
-//
 // Tables of a part that share their first blocks share a partition of all values into chunks by
 // those blocks' bits, written to the spare array by all threads together. Threads then take chunks,
 // the largest first. For each table, a thread partitions its chunk by the rest of the key into
 // buckets, in cache, and compares within them (join/bucket.h). Candidates that belong to an earlier
-// table are dropped; the others are looked up in the distinct values, a batch at a time, and
-// multiplied out to pairs of rows.
+// table are dropped; the others are looked up in the distinct values, a batch at a time.
 //
 // A chunk that is too large for one thread, or the buckets of which are, is put aside. When the
 // other chunks are done, all threads partition it together, and take its buckets in tiles.
 //
-// Memory: the values twice, and each thread's chunk. A limit on memory would be kept here: by
-// partitioning only a range of the first keys at a time.
+// Memory: the values twice, and each thread's chunk. Where that is too much, the tables are run on
+// one part of the values after another (join/passes.h).
 #include "join/block_join.h"
 
-#include "join/bucket.h"
-#include "join/partition.h"
 #include "join/triangle.h"
 
 #include <algorithm>
 #include <bit>
-#include <memory>
 #include <numeric>
 #include <utility>
 
@@ -33,29 +26,22 @@ namespace {
 
 // Chunks above are partitioned by all threads.
 constexpr std::size_t largest_chunk = std::size_t{1} << 17;
+// So many codes, a few milliseconds' work, does a thread partition between two looks at the others.
+constexpr std::size_t most_codes_at_once = std::size_t{1} << 20;
+
 // So many comparisons, some milliseconds, may one thread do between two looks at the others.
-constexpr double most_pairs_at_once = double(1 << 25);
-constexpr std::size_t rows_per_task = 1024;
+std::uint64_t most_pairs_at_once(Isa isa) {
+    return std::uint64_t{1} << (isa == Isa::scalar ? 22 : 26);
+}
 
-// A table ready to run.
-struct Step {
-    KeyBits key; // without the shared bits
-    Comparison comparison;
-    EmissionRule rule;
-};
+} // namespace
 
-// The tables with the same first blocks.
-struct SharedTables {
-    KeyBits key;
-    std::vector<Step> steps;
-};
-
-// One thread's candidates on their way to pairs of rows.
+// One thread's candidates on their way to the sink.
 class Emission {
   public:
-    Emission(const JoinInput& input, const Distinct& distinct, const BucketKernels& kernels,
-             PairOutput& output)
-        : distinct_(distinct), kernels_(kernels), batch_(input, output) {
+    Emission(const BucketKernels& kernels, unsigned worker, Workers& workers, Monitor& monitor,
+             GroupPairSink& sink)
+        : kernels_(kernels), worker_(worker), workers_(workers), monitor_(monitor), sink_(sink) {
         candidates_.count = 0;
         candidates_.flush = [](Candidates& full) { static_cast<Emission*>(full.owner)->select(); };
         candidates_.owner = this;
@@ -72,18 +58,17 @@ class Emission {
         return candidates_;
     }
 
-    // The pairs of equal codes of rows_per_task rows, number `task` of those in the distinct
-    // values' order, with the rows behind them.
-    void emit_equal(std::uint64_t task);
+    // The values of the candidates that follow.
+    void begin(const Distinct& left, const Distinct& right) {
+        left_values_ = &left;
+        right_values_ = &right;
+    }
 
-    // Sends all that is left.
+    // Hands out all that is left.
     void finish() {
         select();
         emit_found();
-        batch_.send();
     }
-
-    [[nodiscard]] bool stopped() const { return batch_.stopped(); }
 
   private:
     void select();
@@ -91,9 +76,13 @@ class Emission {
 
     static constexpr std::size_t most_found = 2 * Candidates::capacity;
 
-    const Distinct& distinct_;
     const BucketKernels& kernels_;
-    PairBatch batch_;
+    const unsigned worker_;
+    Workers& workers_;
+    Monitor& monitor_;
+    GroupPairSink& sink_;
+    const Distinct* left_values_ = nullptr;
+    const Distinct* right_values_ = nullptr;
     const EmissionRule* rule_ = nullptr;
     Candidates candidates_;
     std::size_t found_ = 0;
@@ -101,6 +90,7 @@ class Emission {
     std::uint64_t right_[most_found];
     std::uint32_t left_groups_[most_found];
     std::uint32_t right_groups_[most_found];
+    GroupPair pairs_[most_found];
 };
 
 // Keeps the candidates that belong to the present table.
@@ -108,7 +98,9 @@ void Emission::select() {
     if (candidates_.count == 0) {
         return;
     }
-    const std::size_t kept = stopped() ? 0 : kernels_.select_new(candidates_, *rule_);
+    workers_.check();
+    monitor_.add(candidates_.count);
+    const std::size_t kept = kernels_.select_new(candidates_, *rule_);
     candidates_.count = 0;
     std::copy_n(candidates_.left, kept, left_ + found_);
     std::copy_n(candidates_.right, kept, right_ + found_);
@@ -118,143 +110,124 @@ void Emission::select() {
     }
 }
 
-// Multiplies pairs of codes out to pairs of rows.
+// Looks up the groups of pairs of codes.
 void Emission::emit_found() {
     const std::size_t found = std::exchange(found_, 0);
-    distinct_.find({left_, found}, left_groups_);
-    distinct_.find({right_, found}, right_groups_);
+    if (found == 0) {
+        return;
+    }
+    left_values_->find({left_, found}, left_groups_);
+    right_values_->find({right_, found}, right_groups_);
     for (std::size_t i = 0; i < found; ++i) {
-        const auto distance = static_cast<std::uint32_t>(std::popcount(left_[i] ^ right_[i]));
-        for (const std::uint32_t a : distinct_.rows(left_groups_[i])) {
-            for (const std::uint32_t b : distinct_.rows(right_groups_[i])) {
-                batch_.add(a, b, distance);
-            }
-            if (stopped()) {
-                return;
-            }
-        }
+        pairs_[i] = {left_groups_[i], right_groups_[i],
+                     static_cast<std::uint32_t>(std::popcount(left_[i] ^ right_[i]))};
     }
+    sink_.take(worker_, {pairs_, found});
 }
 
-void Emission::emit_equal(std::uint64_t task) {
-    const std::span<const Distinct::Chunk> chunks = distinct_.chunks();
-    const std::size_t begin = task * rows_per_task;
-    const std::size_t end = std::min(begin + rows_per_task, distinct_.row_count());
-    auto chunk = std::upper_bound(
-                     chunks.begin(), chunks.end(), begin,
-                     [](std::size_t row, const Distinct::Chunk& c) { return row < c.first_row; }) -
-                 1;
-    for (; chunk != chunks.end() && chunk->first_row < end; ++chunk) {
-        for (std::uint32_t i = distinct_.group_at(*chunk, begin);
-             i < chunk->groups && distinct_.start(chunk->first_row + i) < end; ++i) {
-            const std::uint32_t group = chunk->first_row + i;
-            const std::span<const std::uint32_t> rows = distinct_.rows(group);
-            if (rows.size() < 2) {
-                continue;
-            }
-            const std::size_t start = distinct_.start(group);
-            const std::size_t first = std::max(begin, start) - start;
-            const std::size_t last = std::min(end - start, rows.size());
-            for (std::size_t a = first; a < last; ++a) {
-                for (std::size_t b = a + 1; b < rows.size(); ++b) {
-                    batch_.add(rows[a], rows[b], 0);
-                }
-                if (stopped()) {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-// One call of block_join.
-class BlockJoin {
-  public:
-    BlockJoin(const JoinInput& input, const Plan& plan, const Distinct& distinct, Isa isa,
-              Workers& workers, PairOutput& output)
-        : input_(input), plan_(plan), distinct_(distinct), partition_(partition_kernels_for(isa)),
-          bucket_(bucket_kernels_for(isa)), workers_(workers) {
-        for (std::size_t part = 0; part < plan.scheme.parts.size(); ++part) {
-            add_tables(part);
-        }
-        for (unsigned i = 0; i < workers.count(); ++i) {
-            threads_.push_back(std::make_unique<Thread>(input, distinct, bucket_, output));
-        }
-    }
-
-    void run();
-
-  private:
-    struct Thread {
-        Thread(const JoinInput& input, const Distinct& distinct, const BucketKernels& kernels,
-               PairOutput& output)
-            : emission(input, distinct, kernels, output) {}
-
-        Emission emission;
-        LargeArray<std::uint64_t> codes;
-        std::vector<std::uint32_t> borders;
-        std::vector<std::uint32_t> hot_chunks; // chunk and step, one after the other
-    };
-
-    void add_tables(std::size_t part);
-    void run_tables(const SharedTables& tables);
-    void run_chunk(const SharedTables& tables, std::size_t chunk, Thread& thread);
-    void run_hot_chunk(std::span<const std::uint64_t> codes, const Step& step);
-    void compare_tile(std::span<const std::uint64_t> bucket, std::uint64_t tile, const Step& step,
-                      Emission& emission);
-    std::vector<std::uint32_t> partition_together(std::span<const std::uint64_t> codes,
-                                                  const KeyBits& key, std::uint64_t* out);
-
-    const JoinInput& input_;
-    const Plan& plan_;
-    const Distinct& distinct_;
-    const PartitionKernels& partition_;
-    const BucketKernels& bucket_;
-    Workers& workers_;
-    std::vector<SharedTables> tables_; // stay: the emissions refer to their rules
-    std::vector<std::unique_ptr<Thread>> threads_;
-    std::vector<std::uint32_t> chunk_borders_;
-    LargeArray<std::uint64_t> hot_codes_;
+// What it takes to compare the buckets of a chunk.
+struct Work {
+    std::uint64_t pairs = 0;   // of a triangle, twice as many as there are
+    std::uint32_t largest = 0; // bucket
 };
 
-void BlockJoin::run() {
-    const std::size_t rows = distinct_.row_count();
-    if (distinct_.values().size() < rows) {
-        workers_.run_tasks((rows + rows_per_task - 1) / rows_per_task,
-                           [&](unsigned worker, std::uint64_t task) {
-                               threads_[worker]->emission.emit_equal(task);
-                           });
+struct BlockJoin::Buckets {
+    LargeArray<std::uint64_t> codes;
+    std::vector<std::uint32_t> borders;
+
+    // Counts the codes by their keys. borders[1 + key] counts a key's codes; place() makes it where
+    // its next code goes, and scatter() where the next key begins.
+    void count(std::span<const std::uint64_t> chunk, const KeyBits& key,
+               const PartitionKernels& kernels) {
+        borders.assign((std::size_t{1} << key.bits) + 1, 0);
+        kernels.count(chunk.data(), chunk.size(), key, borders.data() + 1);
     }
-    if (input_.threshold() > 0) {
-        for (const SharedTables& tables : tables_) {
-            run_tables(tables);
+
+    [[nodiscard]] std::uint32_t size(std::size_t key) const { return borders[key + 1]; }
+
+    // Returns the work of comparing within the buckets.
+    Work place() {
+        Work work;
+        std::uint32_t place = 0;
+        for (std::size_t key = 1; key < borders.size(); ++key) {
+            const std::uint32_t count = std::exchange(borders[key], place);
+            work.pairs += std::uint64_t{count} * count;
+            work.largest = std::max(work.largest, count);
+            place += count;
         }
+        return work;
     }
-    workers_.run([&](unsigned worker) { threads_[worker]->emission.finish(); });
+
+    // The work of comparing the buckets with those of another set; before they are placed.
+    [[nodiscard]] Work work_with(const Buckets& other) const {
+        Work work;
+        for (std::size_t key = 0; key + 1 < borders.size(); ++key) {
+            work.pairs += std::uint64_t{size(key)} * other.size(key);
+            work.largest = std::max({work.largest, size(key), other.size(key)});
+        }
+        return work;
+    }
+
+    void scatter(std::span<const std::uint64_t> chunk, const KeyBits& key,
+                 const PartitionKernels& kernels) {
+        if (codes.size() < chunk.size()) {
+            codes = LargeArray<std::uint64_t>(std::min(largest_chunk, 2 * chunk.size()));
+        }
+        kernels.scatter(chunk.data(), chunk.size(), key, borders.data() + 1, codes.data());
+    }
+
+    [[nodiscard]] std::span<const std::uint64_t> bucket(std::size_t key) const {
+        return {codes.data() + borders[key], borders[key + 1] - borders[key]};
+    }
+};
+
+struct BlockJoin::Thread {
+    Thread(const BucketKernels& kernels, unsigned worker, Workers& workers, Monitor& monitor,
+           GroupPairSink& sink)
+        : emission(kernels, worker, workers, monitor, sink) {}
+
+    Emission emission;
+    Buckets left;
+    Buckets right;                         // of a join of two sets
+    std::vector<std::uint32_t> hot_chunks; // chunk and step, one after the other
+};
+
+BlockJoin::BlockJoin(const Plan& plan, int threshold, Isa isa, Workers& workers, Monitor& monitor,
+                     GroupPairSink& sink)
+    : threshold_(threshold), most_pairs_at_once_(most_pairs_at_once(isa)),
+      partition_(partition_kernels_for(isa)), bucket_(bucket_kernels_for(isa)), workers_(workers),
+      monitor_(monitor) {
+    for (std::size_t part = 0; part < plan.scheme.parts.size(); ++part) {
+        add_tables(plan.scheme, part);
+    }
+    for (unsigned i = 0; i < workers.count(); ++i) {
+        threads_.push_back(std::make_unique<Thread>(bucket_, i, workers, monitor, sink));
+    }
 }
+
+BlockJoin::~BlockJoin() = default;
 
 // Adds the tables of a part, by their first blocks. The shared key takes so many of those blocks'
 // bits as a partition is fast with; the others are left to the steps.
-void BlockJoin::add_tables(std::size_t part) {
-    const Part& blocks = plan_.scheme.parts[part];
+void BlockJoin::add_tables(const Scheme& scheme, std::size_t part) {
+    const Part& blocks = scheme.parts[part];
     std::uint64_t last_prefix = ~0ULL;
     for (const Table& table : tables_of(blocks)) {
-        const std::size_t count =
-            std::min<std::size_t>(plan_.scheme.shared_blocks, table.blocks.size());
+        const std::size_t count = std::min<std::size_t>(scheme.shared_blocks, table.blocks.size());
         const std::uint64_t prefix = key_mask(blocks, table, count);
-        if (tables_.empty() || prefix != last_prefix) {
+        if (sets_.empty() || prefix != last_prefix) {
             last_prefix = prefix;
             std::uint64_t mask = 0;
             for (std::uint64_t rest = prefix; rest != 0 && std::popcount(mask) < most_shared_bits;
                  rest &= rest - 1) {
                 mask |= rest & -rest;
             }
-            tables_.push_back({key_bits(mask), {}});
+            sets_.push_back({key_bits(mask), {}});
         }
         const std::uint64_t mask = key_mask(blocks, table);
-        tables_.back().steps.push_back({key_bits(mask & ~tables_.back().key.mask),
-                                        comparison_for(mask, input_.threshold()),
-                                        emission_rule(plan_.scheme, part, table)});
+        sets_.back().steps.push_back({key_bits(mask & ~sets_.back().key.mask),
+                                      comparison_for(mask, threshold_),
+                                      emission_rule(scheme, part, table)});
     }
 }
 
@@ -268,8 +241,16 @@ std::vector<std::uint32_t> BlockJoin::partition_together(std::span<const std::ui
         const std::size_t begin = codes.size() * worker / workers;
         return codes.subspan(begin, codes.size() * (worker + 1) / workers - begin);
     };
+    const auto for_each_piece = [&](unsigned worker, const auto& work) {
+        const std::span<const std::uint64_t> all = share(worker);
+        for (std::size_t i = 0; i < all.size() && !workers_.stopped(); i += most_codes_at_once) {
+            work(all.data() + i, std::min(most_codes_at_once, all.size() - i));
+        }
+    };
     workers_.run([&](unsigned worker) {
-        partition_.count(share(worker).data(), share(worker).size(), key, places[worker].data());
+        for_each_piece(worker, [&](const std::uint64_t* piece, std::size_t size) {
+            partition_.count(piece, size, key, places[worker].data());
+        });
     });
     std::vector<std::uint32_t> borders(keys + 1);
     std::uint32_t place = 0;
@@ -281,148 +262,180 @@ std::vector<std::uint32_t> BlockJoin::partition_together(std::span<const std::ui
     }
     borders[keys] = place;
     workers_.run([&](unsigned worker) {
-        partition_.scatter(share(worker).data(), share(worker).size(), key, places[worker].data(),
-                           out);
+        for_each_piece(worker, [&](const std::uint64_t* piece, std::size_t size) {
+            partition_.scatter(piece, size, key, places[worker].data(), out);
+        });
     });
     return borders;
 }
 
-// Partitions all values, and compares them in the tables with these first blocks.
-void BlockJoin::run_tables(const SharedTables& tables) {
-    chunk_borders_ = partition_together(distinct_.values(), tables.key, distinct_.spare());
-    std::vector<std::uint32_t> order(chunk_borders_.size() - 1);
-    std::iota(order.begin(), order.end(), 0);
-    const auto size = [&](std::uint32_t chunk) {
-        return chunk_borders_[chunk + 1] - chunk_borders_[chunk];
-    };
-    std::sort(order.begin(), order.end(),
-              [&](std::uint32_t a, std::uint32_t b) { return size(a) > size(b); });
-    std::size_t largest = 0;
-    for (const std::uint32_t chunk : order) {
-        if (size(chunk) <= largest_chunk) {
-            largest = size(chunk);
-            break;
-        }
+void BlockJoin::run(std::size_t number, const Distinct& left, const Distinct& right_values) {
+    const TableSet& set = sets_[number];
+    self_ = &left == &right_values;
+    sides_[0].distinct = &left;
+    right().distinct = &right_values;
+    for (const std::unique_ptr<Thread>& thread : threads_) {
+        thread->emission.begin(left, right_values);
     }
+    for (Side& side : sides()) {
+        side.borders = partition_together(side.distinct->values(), set.key, side.distinct->spare());
+    }
+    const std::vector<std::uint32_t> order = chunks_by_size();
     workers_.run_tasks(order.size(), [&](unsigned worker, std::uint64_t task) {
-        Thread& thread = *threads_[worker];
-        if (thread.codes.size() < largest) {
-            thread.codes = LargeArray<std::uint64_t>(largest);
-        }
-        run_chunk(tables, order[task], thread);
+        run_chunk(set, order[task], *threads_[worker]);
     });
     for (const std::unique_ptr<Thread>& thread : threads_) {
         const std::vector<std::uint32_t> hot = std::exchange(thread->hot_chunks, {});
         for (std::size_t i = 0; i < hot.size(); i += 2) {
-            run_hot_chunk({distinct_.spare() + chunk_borders_[hot[i]], size(hot[i])},
-                          tables.steps[hot[i + 1]]);
+            run_hot_chunk(hot[i], set.steps[hot[i + 1]]);
         }
     }
+    workers_.run([&](unsigned worker) { threads_[worker]->emission.finish(); });
 }
 
-// Partitions a chunk into the buckets of one table after another, and compares within them.
-void BlockJoin::run_chunk(const SharedTables& tables, std::size_t chunk, Thread& thread) {
-    const std::uint64_t* codes = distinct_.spare() + chunk_borders_[chunk];
-    const std::size_t size = chunk_borders_[chunk + 1] - chunk_borders_[chunk];
-    if (size < 2) {
-        return;
+// The chunks that may have pairs, the largest first.
+std::vector<std::uint32_t> BlockJoin::chunks_by_size() {
+    const auto size = [&](std::uint32_t chunk) {
+        return sides_[0].chunk(chunk).size() + right().chunk(chunk).size();
+    };
+    std::vector<std::uint32_t> order;
+    for (std::uint32_t chunk = 0; chunk + 1 < sides_[0].borders.size(); ++chunk) {
+        const std::size_t left = sides_[0].chunk(chunk).size();
+        const std::size_t right_size = right().chunk(chunk).size();
+        if (self_ ? left > 1 : left > 0 && right_size > 0) {
+            order.push_back(chunk);
+        }
     }
-    for (std::size_t i = 0; i < tables.steps.size() && !workers_.stopped(); ++i) {
-        const Step& step = tables.steps[i];
-        const auto put_aside = [&] {
+    std::sort(order.begin(), order.end(),
+              [&](std::uint32_t a, std::uint32_t b) { return size(a) > size(b); });
+    return order;
+}
+
+// Runs the tables on a chunk, or puts it aside.
+void BlockJoin::run_chunk(const TableSet& set, std::size_t chunk, Thread& thread) {
+    const bool large =
+        std::max(sides_[0].chunk(chunk).size(), right().chunk(chunk).size()) > largest_chunk;
+    for (std::size_t i = 0; i < set.steps.size(); ++i) {
+        workers_.check();
+        if (large || !run_step(set.steps[i], chunk, thread)) {
             thread.hot_chunks.push_back(static_cast<std::uint32_t>(chunk));
             thread.hot_chunks.push_back(static_cast<std::uint32_t>(i));
-        };
-        if (size > largest_chunk) {
-            put_aside();
-            continue;
         }
-        // borders[1 + key] counts a key's codes, then is where its next code goes, and at last
-        // where the next key begins.
-        const std::size_t keys = std::size_t{1} << step.key.bits;
-        thread.borders.assign(keys + 1, 0);
-        std::uint32_t* places = thread.borders.data() + 1;
-        partition_.count(codes, size, step.key, places);
-        std::uint32_t place = 0;
-        double pairs = 0;
-        bool large = false;
-        for (std::size_t key = 0; key < keys; ++key) {
-            const std::uint32_t count = places[key];
-            pairs += static_cast<double>(count) * count;
-            large = large || count > largest_bucket;
-            places[key] = place;
-            place += count;
-        }
-        if (pairs > 2 * most_pairs_at_once) {
-            put_aside();
-            continue;
-        }
-        partition_.scatter(codes, size, step.key, places, thread.codes.data());
-        bucket_.compare_buckets(thread.codes.data(), thread.borders.data(), keys, step.comparison,
-                                thread.emission.candidates_of(step.rule));
-        for (std::size_t key = 0; large && key < keys; ++key) {
-            const std::span bucket(thread.codes.data() + thread.borders[key],
-                                   thread.borders[key + 1] - thread.borders[key]);
-            if (bucket.size() > largest_bucket) {
-                const Triangle triangle((bucket.size() + largest_bucket - 1) / largest_bucket);
-                for (std::uint64_t tile = 0; tile < triangle.tiles(); ++tile) {
-                    compare_tile(bucket, tile, step, thread.emission);
-                }
+    }
+    monitor_.add(0);
+}
+
+// Partitions a chunk into the buckets of a table, and compares within them; returns false if there
+// is too much to compare for one thread.
+bool BlockJoin::run_step(const Step& step, std::size_t chunk, Thread& thread) {
+    const std::span<const std::uint64_t> left = sides_[0].chunk(chunk);
+    const std::span<const std::uint64_t> right_codes = right().chunk(chunk);
+    Buckets& left_buckets = thread.left;
+    Buckets& right_buckets = self_ ? thread.left : thread.right;
+    left_buckets.count(left, step.key, partition_);
+    Work work;
+    if (self_) {
+        work = left_buckets.place();
+    } else {
+        right_buckets.count(right_codes, step.key, partition_);
+        work = left_buckets.work_with(right_buckets);
+        left_buckets.place();
+        right_buckets.place();
+    }
+    if (work.pairs > most_pairs_at_once_) {
+        return false;
+    }
+    left_buckets.scatter(left, step.key, partition_);
+    Candidates& candidates = thread.emission.candidates_of(step.rule);
+    const std::size_t keys = std::size_t{1} << step.key.bits;
+    if (self_) {
+        bucket_.compare_buckets(left_buckets.codes.data(), left_buckets.borders.data(), keys,
+                                step.comparison, candidates);
+    } else {
+        right_buckets.scatter(right_codes, step.key, partition_);
+        bucket_.compare_bucket_rectangles(left_buckets.codes.data(), left_buckets.borders.data(),
+                                          right_buckets.codes.data(), right_buckets.borders.data(),
+                                          keys, step.comparison, candidates);
+    }
+    for (std::size_t key = 0; work.largest > largest_bucket && key < keys; ++key) {
+        const std::span<const std::uint64_t> a = left_buckets.bucket(key);
+        const std::span<const std::uint64_t> b = right_buckets.bucket(key);
+        if (std::max(a.size(), b.size()) > largest_bucket) {
+            for (std::uint64_t tile = 0; tile < tiles(a.size(), b.size()); ++tile) {
+                compare_tile(a, b, tile, step, thread.emission);
             }
         }
     }
+    return true;
 }
 
 // Compares the codes of a chunk in a table, by all threads.
-void BlockJoin::run_hot_chunk(std::span<const std::uint64_t> codes, const Step& step) {
-    if (hot_codes_.size() < codes.size()) {
-        hot_codes_ = LargeArray<std::uint64_t>(codes.size());
+void BlockJoin::run_hot_chunk(std::size_t chunk, const Step& step) {
+    std::vector<std::uint32_t> borders[2];
+    for (std::size_t i = 0; i < sides().size(); ++i) {
+        Side& side = sides_[i];
+        const std::span<const std::uint64_t> codes = side.chunk(chunk);
+        if (side.hot_codes.size() < codes.size()) {
+            side.hot_codes = {}; // before the new one: not both at a time
+            side.hot_codes = LargeArray<std::uint64_t>(codes.size());
+        }
+        borders[i] = partition_together(codes, step.key, side.hot_codes.data());
     }
-    const std::vector<std::uint32_t> borders =
-        partition_together(codes, step.key, hot_codes_.data());
+    const auto bucket = [&](std::size_t i, std::size_t key) {
+        return std::span<const std::uint64_t>(sides_[i].hot_codes.data() + borders[i][key],
+                                              borders[i][key + 1] - borders[i][key]);
+    };
+    const std::size_t other = self_ ? 0 : 1;
     // The borders of the buckets in tiles.
-    std::vector<std::uint64_t> tiles{0};
-    for (std::size_t key = 0; key + 1 < borders.size(); ++key) {
-        const std::size_t size = borders[key + 1] - borders[key];
-        tiles.push_back(tiles.back() +
-                        Triangle((size + largest_bucket - 1) / largest_bucket).tiles());
+    std::vector<std::uint64_t> first_tile{0};
+    for (std::size_t key = 0; key + 1 < borders[0].size(); ++key) {
+        first_tile.push_back(first_tile.back() +
+                             tiles(bucket(0, key).size(), bucket(other, key).size()));
     }
-    workers_.run_tasks(tiles.back(), [&](unsigned worker, std::uint64_t number) {
+    workers_.run_tasks(first_tile.back(), [&](unsigned worker, std::uint64_t number) {
         const std::size_t key =
-            std::upper_bound(tiles.begin(), tiles.end(), number) - tiles.begin() - 1;
-        compare_tile({hot_codes_.data() + borders[key], borders[key + 1] - borders[key]},
-                     number - tiles[key], step, threads_[worker]->emission);
+            std::upper_bound(first_tile.begin(), first_tile.end(), number) - first_tile.begin() - 1;
+        compare_tile(bucket(0, key), bucket(other, key), number - first_tile[key], step,
+                     threads_[worker]->emission);
+        monitor_.add(0);
     });
 }
 
-// Compares a tile of a bucket's triangle.
-void BlockJoin::compare_tile(std::span<const std::uint64_t> bucket, std::uint64_t tile,
-                             const Step& step, Emission& emission) {
-    if (workers_.stopped()) {
-        return;
-    }
-    const auto block = [&](std::uint64_t number) {
-        const std::size_t begin = number * largest_bucket;
-        return bucket.subspan(begin, std::min(largest_bucket, bucket.size() - begin));
-    };
-    const Tile place = Triangle((bucket.size() + largest_bucket - 1) / largest_bucket).tile(tile);
-    const std::span<const std::uint64_t> left = block(place.row_block);
-    const std::span<const std::uint64_t> right = block(place.column_block);
-    Candidates& candidates = emission.candidates_of(step.rule);
-    if (place.row_block == place.column_block) {
-        const std::uint32_t borders[2] = {0, static_cast<std::uint32_t>(left.size())};
-        bucket_.compare_buckets(left.data(), borders, 1, step.comparison, candidates);
-    } else {
-        bucket_.compare_rectangle(left.data(), left.size(), right.data(), right.size(),
-                                  step.comparison, candidates);
-    }
+namespace {
+
+std::uint64_t blocks(std::size_t codes) {
+    return (codes + largest_bucket - 1) / largest_bucket;
+}
+
+std::span<const std::uint64_t> block(std::span<const std::uint64_t> codes, std::uint64_t number) {
+    const std::size_t begin = number * largest_bucket;
+    return codes.subspan(begin, std::min(largest_bucket, codes.size() - begin));
 }
 
 } // namespace
 
-void block_join(const JoinInput& input, const Plan& plan, const Distinct& distinct, Isa isa,
-                Workers& workers, PairOutput& output) {
-    BlockJoin(input, plan, distinct, isa, workers, output).run();
+// The tiles of a bucket: of its triangle, or of the rectangle of two.
+std::uint64_t BlockJoin::tiles(std::size_t left, std::size_t right) const {
+    return self_ ? Triangle(blocks(left)).tiles() : blocks(left) * blocks(right);
+}
+
+// Compares a tile of a bucket.
+void BlockJoin::compare_tile(std::span<const std::uint64_t> left,
+                             std::span<const std::uint64_t> right, std::uint64_t tile,
+                             const Step& step, Emission& emission) {
+    workers_.check();
+    const std::uint64_t columns = blocks(right.size());
+    const Tile place = self_ ? Triangle(columns).tile(tile) : Tile{tile / columns, tile % columns};
+    const std::span<const std::uint64_t> rows = block(left, place.row_block);
+    const std::span<const std::uint64_t> others = block(right, place.column_block);
+    Candidates& candidates = emission.candidates_of(step.rule);
+    if (self_ && place.row_block == place.column_block) {
+        const std::uint32_t borders[2] = {0, static_cast<std::uint32_t>(rows.size())};
+        bucket_.compare_buckets(rows.data(), borders, 1, step.comparison, candidates);
+    } else {
+        bucket_.compare_rectangle(rows.data(), rows.size(), others.data(), others.size(),
+                                  step.comparison, candidates);
+    }
 }
 
 } // namespace vamhash

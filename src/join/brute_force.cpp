@@ -1,6 +1,6 @@
-// Rows are cut into blocks, and the upper triangle of the comparison matrix into tiles of one block
-// against another (or itself). Threads take tiles by number. A tile is compared strip by strip
-// (join/tile.h) in the candidates' column; hits are verified in the other columns.
+// Rows are cut into blocks, and the comparison matrix, of a self-join its upper triangle, into
+// tiles of one block against another (or itself). Threads take tiles by number. A tile is compared
+// strip by strip (join/tile.h) in the candidates' column; hits are verified in the other columns.
 //
 // Threads look at whether one has failed before each strip and before each batch of pairs.
 #include "join/brute_force.h"
@@ -31,47 +31,64 @@ struct Buffers {
     PairBatch batch;
 };
 
-// Finds the pairs of a tile. On the diagonal a strip begins at its own first row, and what lies
-// left of the diagonal is left out.
-void compare(const JoinInput& input, Tile tile, CompareTile* compare_tile, Buffers& buffers) {
-    const std::span<const std::uint64_t> codes = input.codes();
-    const std::uint64_t rows_end = std::min((tile.row_block + 1) * block_rows, codes.size());
-    const std::uint64_t columns_end = std::min((tile.column_block + 1) * block_rows, codes.size());
+// Finds the pairs of a tile; returns the hits. On the diagonal of a self-join a strip begins at its
+// own first row, and what lies left of the diagonal is left out.
+std::uint64_t compare(const JoinInput& input, Tile tile, CompareTile* compare_tile,
+                      Buffers& buffers) {
+    const std::span<const std::uint64_t> left = input.left_codes();
+    const std::span<const std::uint64_t> right = input.right_codes();
+    const std::uint64_t rows_end = std::min((tile.row_block + 1) * block_rows, left.size());
+    const std::uint64_t columns_end = std::min((tile.column_block + 1) * block_rows, right.size());
+    std::uint64_t pairs = 0;
     for (std::uint64_t row = tile.row_block * block_rows; row < rows_end; row += strip_rows) {
         if (buffers.batch.stopped()) {
-            return;
+            break;
         }
-        const std::uint64_t column = std::max(row, tile.column_block * block_rows);
+        const std::uint64_t first = tile.column_block * block_rows;
+        const std::uint64_t column = input.self ? std::max(row, first) : first;
         const std::size_t hits = compare_tile(
-            codes.data() + row, std::min(strip_rows, rows_end - row), codes.data() + column,
+            left.data() + row, std::min(strip_rows, rows_end - row), right.data() + column,
             columns_end - column, input.threshold(), buffers.hits.get());
         for (const Hit& hit : std::span(buffers.hits.get(), hits)) {
             const std::uint64_t a = row + hit.a;
             const std::uint64_t b = column + hit.b;
-            if (a < b) {
+            if (a < b || !input.self) {
+                ++pairs;
                 buffers.batch.add(static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(b),
                                   hit.distance);
             }
         }
     }
+    return pairs;
+}
+
+std::uint64_t blocks(std::span<const std::uint64_t> codes) {
+    return (codes.size() + block_rows - 1) / block_rows;
 }
 
 } // namespace
 
-void brute_force(const JoinInput& input, Isa isa, Workers& workers, PairOutput& output) {
-    const Triangle triangle((input.codes().size() + block_rows - 1) / block_rows);
+void brute_force(const JoinInput& input, Isa isa, Workers& workers, Monitor& monitor,
+                 PairOutput& output) {
+    const std::uint64_t columns = blocks(input.right_codes());
+    const Triangle triangle(columns);
+    const std::uint64_t tiles =
+        input.self ? triangle.tiles() : blocks(input.left_codes()) * columns;
     std::vector<std::unique_ptr<Buffers>> buffers(workers.count());
-    workers.run_tasks(triangle.tiles(), [&](unsigned worker, std::uint64_t tile) {
+    monitor.begin(JoinPhase::comparing, tiles);
+    workers.run_tasks(tiles, [&](unsigned worker, std::uint64_t number) {
         if (!buffers[worker]) {
             buffers[worker] = std::make_unique<Buffers>(input, output);
         }
-        compare(input, triangle.tile(tile), compare_tile_for(isa), *buffers[worker]);
+        const Tile tile =
+            input.self ? triangle.tile(number) : Tile{number / columns, number % columns};
+        monitor.add(compare(input, tile, compare_tile_for(isa), *buffers[worker]), 1);
     });
-    for (const std::unique_ptr<Buffers>& rest : buffers) {
-        if (rest) {
-            rest->batch.send();
+    workers.run([&](unsigned worker) {
+        if (buffers[worker]) {
+            buffers[worker]->batch.send();
         }
-    }
+    });
 }
 
 } // namespace vamhash

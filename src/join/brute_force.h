@@ -1,4 +1,4 @@
-// The self-join by brute force: every row is compared with every other.
+// The join by brute force: every row is compared with every other.
 #pragma once
 
 #ifdef POSTGRES_H
@@ -11,7 +11,8 @@
 namespace vamhash {
 
 /// Finds the pairs of rows within the input's threshold, verifies the other columns and sends the
-/// pairs to `output`.
-void brute_force(const JoinInput& input, Isa isa, Workers& workers, PairOutput& output);
+/// pairs to `output`. The monitor's phase is comparing.
+void brute_force(const JoinInput& input, Isa isa, Workers& workers, Monitor& monitor,
+                 PairOutput& output);
 
 } // namespace vamhash

@@ -64,6 +64,13 @@ struct BucketKernels {
     void (*compare_buckets)(const std::uint64_t* codes, const std::uint32_t* borders,
                             std::size_t buckets, const Comparison& comparison,
                             Candidates& candidates);
+    /// Compares the codes of each bucket of one set with those of the bucket of the same number of
+    /// the other, where neither has more than `largest_bucket`; otherwise as compare_buckets. The
+    /// smaller set is better the left one: its codes pass by vectors of the right one's.
+    void (*compare_bucket_rectangles)(const std::uint64_t* left, const std::uint32_t* left_borders,
+                                      const std::uint64_t* right,
+                                      const std::uint32_t* right_borders, std::size_t buckets,
+                                      const Comparison& comparison, Candidates& candidates);
     /// Compares two blocks of at most `largest_bucket` codes.
     void (*compare_rectangle)(const std::uint64_t* left, std::size_t left_count,
                               const std::uint64_t* right, std::size_t right_count,

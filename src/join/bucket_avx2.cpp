@@ -18,6 +18,8 @@ namespace {
 
 // Fewer codes are compared one by one.
 constexpr std::size_t smallest_bucket_for_vectors = 12;
+// To transpose a group of columns pays from so many rows.
+constexpr std::size_t fewest_rows_for_vectors = 3;
 
 // Loaded from 255 - r on, as many bytes as a group has columns: a distance that stays above any
 // threshold, and below 256, whatever is added, up to column r; 0 behind.
@@ -219,8 +221,36 @@ void compare_rectangle(const std::uint64_t* left, std::size_t left_count,
     });
 }
 
+void compare_bucket_rectangles(const std::uint64_t* left, const std::uint32_t* left_borders,
+                               const std::uint64_t* right, const std::uint32_t* right_borders,
+                               std::size_t buckets, const Comparison& comparison,
+                               Candidates& candidates) {
+    for (std::size_t i = 0; i < buckets; ++i) {
+        const std::uint64_t* rows = left + left_borders[i];
+        const std::uint64_t* columns = right + right_borders[i];
+        const std::size_t row_count = left_borders[i + 1] - left_borders[i];
+        const std::size_t column_count = right_borders[i + 1] - right_borders[i];
+        if (row_count == 0 || column_count == 0 || row_count > largest_bucket ||
+            column_count > largest_bucket) {
+            continue;
+        }
+        if (row_count < fewest_rows_for_vectors || column_count < smallest_bucket_for_vectors) {
+            for (std::size_t a = 0; a < row_count; ++a) {
+                for (std::size_t b = 0; b < column_count; ++b) {
+                    if (_mm_popcnt_u64(rows[a] ^ columns[b]) <= comparison.threshold) {
+                        append_pair(rows[a], columns[b], candidates);
+                    }
+                }
+            }
+            continue;
+        }
+        compare_rectangle(rows, row_count, columns, column_count, comparison, candidates);
+    }
+}
+
 } // namespace
 
-const BucketKernels bucket_avx2{compare_buckets, compare_rectangle, select_new};
+const BucketKernels bucket_avx2{compare_buckets, compare_bucket_rectangles, compare_rectangle,
+                                select_new};
 
 } // namespace vamhash

@@ -265,19 +265,55 @@ void compare_buckets(const std::uint64_t* codes, const std::uint32_t* borders, s
     }
 }
 
+// Room for the windows of a rectangle's sides.
+struct Windows {
+    alignas(64) std::uint32_t left[largest_bucket + 16];
+    alignas(64) std::uint32_t right[largest_bucket + 16];
+};
+
 void compare_rectangle(const std::uint64_t* left, std::size_t left_count,
                        const std::uint64_t* right, std::size_t right_count,
-                       const Comparison& comparison, Candidates& candidates) {
+                       const Comparison& comparison, Windows& windows, Candidates& candidates) {
     if (comparison.threshold <= largest_threshold_for_windows) {
-        alignas(64) std::uint32_t left_windows[largest_bucket + 16];
-        alignas(64) std::uint32_t right_windows[largest_bucket + 16];
-        take_windows(left, left_count, comparison.window, left_windows);
-        take_windows(right, right_count, comparison.window, right_windows);
-        compare_rows<true>({left, left_windows}, 0, left_count, {right, right_windows}, 0,
+        take_windows(left, left_count, comparison.window, windows.left);
+        take_windows(right, right_count, comparison.window, windows.right);
+        compare_rows<true>({left, windows.left}, 0, left_count, {right, windows.right}, 0,
                            right_count, comparison.threshold, candidates);
     } else {
         compare_rows<false>({left, nullptr}, 0, left_count, {right, nullptr}, 0, right_count,
                             comparison.threshold, candidates);
+    }
+}
+
+void compare_rectangle(const std::uint64_t* left, std::size_t left_count,
+                       const std::uint64_t* right, std::size_t right_count,
+                       const Comparison& comparison, Candidates& candidates) {
+    Windows windows;
+    compare_rectangle(left, left_count, right, right_count, comparison, windows, candidates);
+}
+
+void compare_bucket_rectangles(const std::uint64_t* left, const std::uint32_t* left_borders,
+                               const std::uint64_t* right, const std::uint32_t* right_borders,
+                               std::size_t buckets, const Comparison& comparison,
+                               Candidates& candidates) {
+    Windows windows;
+    for (std::size_t i = 0; i < buckets; ++i) {
+        const std::uint64_t* rows = left + left_borders[i];
+        const std::uint64_t* columns = right + right_borders[i];
+        const std::size_t row_count = left_borders[i + 1] - left_borders[i];
+        const std::size_t column_count = right_borders[i + 1] - right_borders[i];
+        if (row_count == 0 || column_count == 0 || row_count > largest_bucket ||
+            column_count > largest_bucket) {
+            continue;
+        }
+        if (column_count <= 8 || row_count == 1) {
+            // Too few to prepare anything: whole codes at once.
+            for (std::size_t row = 0; row < row_count; ++row) {
+                append(rows[row], columns, 0, column_count, comparison.threshold, candidates);
+            }
+            continue;
+        }
+        compare_rectangle(rows, row_count, columns, column_count, comparison, windows, candidates);
     }
 }
 
@@ -316,6 +352,7 @@ std::size_t select_new(Candidates& candidates, const EmissionRule& rule) {
 
 } // namespace
 
-const BucketKernels bucket_avx512{compare_buckets, compare_rectangle, select_new};
+const BucketKernels bucket_avx512{compare_buckets, compare_bucket_rectangles, compare_rectangle,
+                                  select_new};
 
 } // namespace vamhash

@@ -19,6 +19,8 @@ namespace {
 constexpr int largest_threshold_for_windows = 8;
 // Fewer codes are compared one by one: that takes fewer instructions.
 constexpr std::size_t smallest_bucket_for_vectors = 5;
+// As many comparisons as such a bucket's.
+constexpr std::size_t smallest_rectangle_for_vectors = 10;
 
 // The codes of one side as the kernels below see them.
 template <typename Element>
@@ -251,27 +253,54 @@ void compare_buckets(const std::uint64_t* codes, const std::uint32_t* borders, s
 }
 
 template <typename Element>
-void compare_sides(const std::uint64_t* left, std::size_t left_count, const std::uint64_t* right,
-                   std::size_t right_count, const Comparison& comparison, Candidates& candidates) {
-    if (left_count == 0 || right_count == 0) {
-        return;
-    }
+void compare_all_rectangles(const std::uint64_t* left, const std::uint32_t* left_borders,
+                            const std::uint64_t* right, const std::uint32_t* right_borders,
+                            std::size_t buckets, const Comparison& comparison,
+                            Candidates& candidates) {
     const uint8x16_t limit = vdupq_n_u8(static_cast<std::uint8_t>(comparison.threshold));
     Tested<Element> left_tested;
     Tested<Element> right_tested;
-    compare_rows<Element>(left_tested.take(left, left_count, comparison.window), 0, left_count,
-                          right_tested.take(right, right_count, comparison.window), 0, right_count,
-                          limit, candidates);
+    for (std::size_t i = 0; i < buckets; ++i) {
+        const std::uint64_t* rows = left + left_borders[i];
+        const std::uint64_t* columns = right + right_borders[i];
+        const std::size_t row_count = left_borders[i + 1] - left_borders[i];
+        const std::size_t column_count = right_borders[i + 1] - right_borders[i];
+        if (row_count * column_count < smallest_rectangle_for_vectors) {
+            for (std::size_t a = 0; a < row_count; ++a) {
+                for (std::size_t b = 0; b < column_count; ++b) {
+                    if (std::popcount(rows[a] ^ columns[b]) <= comparison.threshold) {
+                        append_pair(rows[a], columns[b], candidates);
+                    }
+                }
+            }
+        } else if (row_count <= largest_bucket && column_count <= largest_bucket) {
+            compare_rows<Element>(left_tested.take(rows, row_count, comparison.window), 0,
+                                  row_count,
+                                  right_tested.take(columns, column_count, comparison.window), 0,
+                                  column_count, limit, candidates);
+        }
+    }
+}
+
+void compare_bucket_rectangles(const std::uint64_t* left, const std::uint32_t* left_borders,
+                               const std::uint64_t* right, const std::uint32_t* right_borders,
+                               std::size_t buckets, const Comparison& comparison,
+                               Candidates& candidates) {
+    if (comparison.threshold <= largest_threshold_for_windows) {
+        compare_all_rectangles<std::uint32_t>(left, left_borders, right, right_borders, buckets,
+                                              comparison, candidates);
+    } else {
+        compare_all_rectangles<std::uint64_t>(left, left_borders, right, right_borders, buckets,
+                                              comparison, candidates);
+    }
 }
 
 void compare_rectangle(const std::uint64_t* left, std::size_t left_count,
                        const std::uint64_t* right, std::size_t right_count,
                        const Comparison& comparison, Candidates& candidates) {
-    if (comparison.threshold <= largest_threshold_for_windows) {
-        compare_sides<std::uint32_t>(left, left_count, right, right_count, comparison, candidates);
-    } else {
-        compare_sides<std::uint64_t>(left, left_count, right, right_count, comparison, candidates);
-    }
+    const std::uint32_t left_borders[2] = {0, static_cast<std::uint32_t>(left_count)};
+    const std::uint32_t right_borders[2] = {0, static_cast<std::uint32_t>(right_count)};
+    compare_bucket_rectangles(left, left_borders, right, right_borders, 1, comparison, candidates);
 }
 
 // Candidates looked at together, in vectors of two; the buffer's slack is as long.
@@ -337,6 +366,7 @@ std::size_t select_new(Candidates& candidates, const EmissionRule& rule) {
 
 } // namespace
 
-const BucketKernels bucket_neon{compare_buckets, compare_rectangle, select_new};
+const BucketKernels bucket_neon{compare_buckets, compare_bucket_rectangles, compare_rectangle,
+                                select_new};
 
 } // namespace vamhash

@@ -43,8 +43,23 @@ void compare_buckets(const std::uint64_t* codes, const std::uint32_t* borders, s
     }
 }
 
+void compare_bucket_rectangles(const std::uint64_t* left, const std::uint32_t* left_borders,
+                               const std::uint64_t* right, const std::uint32_t* right_borders,
+                               std::size_t buckets, const Comparison& comparison,
+                               Candidates& candidates) {
+    for (std::size_t i = 0; i < buckets; ++i) {
+        const std::size_t left_size = left_borders[i + 1] - left_borders[i];
+        const std::size_t right_size = right_borders[i + 1] - right_borders[i];
+        if (left_size <= largest_bucket && right_size <= largest_bucket) {
+            compare_rectangle(left + left_borders[i], left_size, right + right_borders[i],
+                              right_size, comparison, candidates);
+        }
+    }
+}
+
 } // namespace
 
-const BucketKernels bucket_scalar{compare_buckets, compare_rectangle, select_new};
+const BucketKernels bucket_scalar{compare_buckets, compare_bucket_rectangles, compare_rectangle,
+                                  select_new};
 
 } // namespace vamhash

@@ -4,6 +4,8 @@
 #include "join/distinct.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <bit>
 #include <utility>
 
@@ -17,6 +19,11 @@ constexpr int most_chunk_bits = 12;
 constexpr int rows_per_place_bits = 1; // 2 to 4
 // So many values of a place are told apart by passing over its rows; then they are sorted.
 constexpr int most_passes = 8;
+
+// So many rows, a millisecond or two, does a thread go through between two looks at the others.
+constexpr std::size_t rows_at_once = 65536;
+// So many rows are selected at a time; the selection stays in the first-level cache.
+constexpr std::size_t selection = 4096;
 
 // Every bit of the value reaches the upper bits.
 std::uint64_t hash(std::uint64_t value) {
@@ -38,9 +45,12 @@ std::size_t border(std::size_t n, unsigned i, unsigned parts) {
 // The steps of the constructor.
 class Distinct::Grouping {
   public:
-    Grouping(Distinct& distinct, std::span<const std::uint64_t> codes, Workers& workers)
-        : distinct_(distinct), codes_(codes), workers_(workers),
-          chunk_rows_((std::size_t{1} << distinct.chunk_bits_) + 1) {}
+    // `range` may be null: all rows.
+    Grouping(Distinct& distinct, std::span<const std::uint64_t> codes, const KeyRange* range,
+             const PartitionKernels* kernels, Workers& workers)
+        : distinct_(distinct), codes_(codes), range_(range), kernels_(kernels), workers_(workers),
+          chunk_rows_((std::size_t{1} << distinct.chunk_bits_) + 1),
+          chunk_largest_(std::size_t{1} << distinct.chunk_bits_) {}
 
     void run() {
         partition();
@@ -52,8 +62,8 @@ class Distinct::Grouping {
     // One thread's copy of a chunk.
     struct Scratch {
         std::vector<std::uint32_t> places;
-        std::vector<std::uint64_t> values;
-        std::vector<std::uint32_t> rows;
+        LargeArray<std::uint64_t> values;
+        LargeArray<std::uint32_t> rows;
         std::vector<std::pair<std::uint64_t, std::uint32_t>> sorted; // value and row
     };
 
@@ -61,11 +71,54 @@ class Distinct::Grouping {
     void group();
     void gather();
     void group_chunk(std::size_t chunk, Scratch& scratch);
+    std::uint32_t find_groups(std::size_t chunk, Scratch& scratch);
+
+    // Calls work(begin, end) for pieces of [begin, end).
+    template <typename Work>
+    void in_pieces(std::size_t begin, std::size_t end, const Work& work) {
+        for (; begin < end; begin += rows_at_once) {
+            workers_.check();
+            work(begin, std::min(begin + rows_at_once, end));
+        }
+    }
+
+    // Calls work(row) for the worker's share of the rows.
+    template <typename Work>
+    void for_each_row(unsigned worker, const Work& work) {
+        in_pieces(border(codes_.size(), worker, workers_.count()),
+                  border(codes_.size(), worker + 1, workers_.count()),
+                  [&](std::size_t begin, std::size_t end) {
+                      if (range_ == nullptr) {
+                          for (std::size_t row = begin; row < end; ++row) {
+                              work(row);
+                          }
+                      } else {
+                          for_each_selected(begin, end, work);
+                      }
+                  });
+    }
+
+    template <typename Work>
+    void for_each_selected(std::size_t begin, std::size_t end, const Work& work) {
+        std::array<std::uint32_t, selection> selected;
+        for (; begin < end; begin += selection) {
+            const std::size_t count =
+                kernels_->select(codes_.data() + begin, std::min(selection, end - begin),
+                                 range_->key, range_->first, range_->end, selected.data());
+            for (std::size_t i = 0; i < count; ++i) {
+                work(begin + selected[i]);
+            }
+        }
+    }
 
     Distinct& distinct_;
     std::span<const std::uint64_t> codes_;
+    const KeyRange* range_;
+    const PartitionKernels* kernels_;
     Workers& workers_;
-    std::vector<std::uint32_t> chunk_rows_; // the borders of the chunks in rows
+    std::vector<std::uint32_t> chunk_rows_;    // the borders of the chunks in rows
+    std::vector<std::uint32_t> chunk_largest_; // the rows of each chunk's largest group
+    std::atomic<std::uint64_t> equal_pairs_ = 0;
 };
 
 // Writes the rows' codes and numbers chunk by chunk.
@@ -76,10 +129,8 @@ void Distinct::Grouping::partition() {
     std::vector<std::vector<std::uint32_t>> places(workers, std::vector<std::uint32_t>(chunks));
     workers_.run([&](unsigned worker) {
         std::uint32_t* counts = places[worker].data();
-        for (std::size_t row = border(codes_.size(), worker, workers);
-             row < border(codes_.size(), worker + 1, workers); ++row) {
-            ++counts[upper_bits(hash(codes_[row]), bits)];
-        }
+        for_each_row(worker,
+                     [&](std::size_t row) { ++counts[upper_bits(hash(codes_[row]), bits)]; });
     });
     std::uint32_t place = 0;
     for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
@@ -93,13 +144,12 @@ void Distinct::Grouping::partition() {
     std::uint32_t* rows = distinct_.rows_.data();
     workers_.run([&](unsigned worker) {
         std::uint32_t* next = places[worker].data();
-        for (std::size_t row = border(codes_.size(), worker, workers);
-             row < border(codes_.size(), worker + 1, workers); ++row) {
+        for_each_row(worker, [&](std::size_t row) {
             const std::uint64_t code = codes_[row];
             const std::uint32_t to = next[upper_bits(hash(code), bits)]++;
             values[to] = code;
             rows[to] = static_cast<std::uint32_t>(row);
-        }
+        });
     });
 }
 
@@ -116,10 +166,35 @@ void Distinct::Grouping::group() {
         values += chunk.groups;
     }
     distinct_.size_ = values;
-    distinct_.starts_[codes_.size()] = codes_.size();
+    distinct_.starts_[distinct_.row_count()] = static_cast<std::uint32_t>(distinct_.row_count());
+    distinct_.equal_pairs_ = equal_pairs_;
+    distinct_.largest_group_ = *std::max_element(chunk_largest_.begin(), chunk_largest_.end());
 }
 
 void Distinct::Grouping::group_chunk(std::size_t chunk, Scratch& scratch) {
+    const std::uint32_t begin = chunk_rows_[chunk];
+    const std::uint32_t size = chunk_rows_[chunk + 1] - begin;
+    const std::uint32_t groups = find_groups(chunk, scratch);
+    distinct_.chunks_[chunk] = {begin, 0, groups};
+    if (groups == size) {
+        chunk_largest_[chunk] = size == 0 ? 0 : 1;
+        return; // the next chunk writes where the last group ends
+    }
+    std::uint32_t* starts = distinct_.starts_.data() + begin;
+    starts[groups] = begin + size;
+    std::uint64_t pairs = 0;
+    std::uint32_t largest = 0;
+    for (std::uint32_t i = 0; i < groups; ++i) {
+        const std::uint32_t rows = starts[i + 1] - starts[i];
+        pairs += std::uint64_t{rows} * (rows - 1) / 2;
+        largest = std::max(largest, rows);
+    }
+    equal_pairs_.fetch_add(pairs, std::memory_order_relaxed);
+    chunk_largest_[chunk] = largest;
+}
+
+// Writes the groups of a chunk; returns their number.
+std::uint32_t Distinct::Grouping::find_groups(std::size_t chunk, Scratch& scratch) {
     const std::uint32_t begin = chunk_rows_[chunk];
     const std::uint32_t size = chunk_rows_[chunk + 1] - begin;
     const int bits = distinct_.place_bits_ - distinct_.chunk_bits_;
@@ -131,24 +206,30 @@ void Distinct::Grouping::group_chunk(std::size_t chunk, Scratch& scratch) {
 
     scratch.places.assign(places + 1, 0);
     if (scratch.values.size() < size) {
-        scratch.values.resize(size);
-        scratch.rows.resize(size);
+        scratch.values = {}; // before the new one: not both at a time
+        scratch.rows = {};
+        scratch.values = LargeArray<std::uint64_t>(size);
+        scratch.rows = LargeArray<std::uint32_t>(size);
     }
     const auto place_of = [&](std::uint64_t value) {
         return upper_bits(hash(value), distinct_.place_bits_) & (places - 1);
     };
-    for (std::uint32_t i = 0; i < size; ++i) {
-        ++scratch.places[place_of(values[i])];
-    }
+    in_pieces(0, size, [&](std::size_t first, std::size_t end) {
+        for (std::size_t i = first; i < end; ++i) {
+            ++scratch.places[place_of(values[i])];
+        }
+    });
     std::uint32_t sum = 0;
     for (std::uint32_t& place : scratch.places) {
         sum += std::exchange(place, sum);
     }
-    for (std::uint32_t i = 0; i < size; ++i) {
-        const std::uint32_t to = scratch.places[place_of(values[i])]++;
-        scratch.values[to] = values[i];
-        scratch.rows[to] = rows[i];
-    }
+    in_pieces(0, size, [&](std::size_t first, std::size_t end) {
+        for (std::size_t i = first; i < end; ++i) {
+            const std::uint32_t to = scratch.places[place_of(values[i])]++;
+            scratch.values[to] = values[i];
+            scratch.rows[to] = rows[i];
+        }
+    });
 
     // Now places[i] is the end of place i.
     std::uint32_t groups = 0;
@@ -168,15 +249,17 @@ void Distinct::Grouping::group_chunk(std::size_t chunk, Scratch& scratch) {
             const std::uint64_t value = scratch.values[first];
             start_group(value);
             std::uint32_t kept = first;
-            for (std::uint32_t i = first; i < end; ++i) {
-                if (scratch.values[i] == value) {
-                    rows[done++] = scratch.rows[i];
-                } else {
-                    scratch.values[kept] = scratch.values[i];
-                    scratch.rows[kept] = scratch.rows[i];
-                    ++kept;
+            in_pieces(first, end, [&](std::size_t piece, std::size_t piece_end) {
+                for (std::size_t i = piece; i < piece_end; ++i) {
+                    if (scratch.values[i] == value) {
+                        rows[done++] = scratch.rows[i];
+                    } else {
+                        scratch.values[kept] = scratch.values[i];
+                        scratch.rows[kept] = scratch.rows[i];
+                        ++kept;
+                    }
                 }
-            }
+            });
             end = kept;
         }
         if (first < end) {
@@ -194,10 +277,7 @@ void Distinct::Grouping::group_chunk(std::size_t chunk, Scratch& scratch) {
         }
         first = next_place;
     }
-    if (groups < size) {
-        starts[groups] = begin + size;
-    } // else that is the next chunk's first start
-    distinct_.chunks_[chunk] = {begin, 0, groups};
+    return groups;
 }
 
 // Copies the values together.
@@ -209,23 +289,74 @@ void Distinct::Grouping::gather() {
     });
 }
 
+// The bits of a hash that tell places apart.
+int Distinct::place_bits(std::size_t rows) {
+    return std::max(0, static_cast<int>(std::bit_width(rows)) - 1 - rows_per_place_bits);
+}
+
+std::size_t Distinct::most_bytes(std::size_t rows) {
+    // At first the scratch of threads, which for equal rows is as large as all of them; then, in
+    // the join, the codes of a hot chunk, which are fewer bytes.
+    constexpr std::size_t scratch = sizeof(std::uint64_t) + sizeof(std::uint32_t);
+    return 2 * LargeArray<std::uint64_t>::bytes_for(rows) +
+           2 * LargeArray<std::uint32_t>::bytes_for(rows + 1) +
+           LargeArray<std::uint32_t>::bytes_for(std::size_t{1} << place_bits(rows)) +
+           LargeArray<std::uint8_t>::bytes_for(rows * scratch);
+}
+
+Distinct::Distinct(std::size_t most_rows)
+    : values_(most_rows), spare_(most_rows), rows_(most_rows), starts_(most_rows + 1),
+      directory_(std::size_t{1} << place_bits(most_rows)) {}
+
 Distinct::Distinct(std::span<const std::uint64_t> codes, Workers& workers)
-    : values_(codes.size()), spare_(codes.size()), rows_(codes.size()), starts_(codes.size() + 1) {
-    const int bits = std::bit_width(codes.size());
-    place_bits_ = std::max(0, bits - 1 - rows_per_place_bits);
+    : Distinct(codes.size()) {
+    set_row_count(codes.size());
+    Grouping(*this, codes, nullptr, nullptr, workers).run();
+}
+
+void Distinct::regroup(std::span<const std::uint64_t> codes, const KeyRange& range,
+                       const PartitionKernels& kernels, Workers& workers) {
+    order_ = BitOrder();
+    set_row_count(range.rows);
+    Grouping(*this, codes, &range, &kernels, workers).run();
+}
+
+void Distinct::set_row_count(std::size_t rows) {
+    row_count_ = rows;
+    const int bits = std::bit_width(rows);
+    place_bits_ = place_bits(rows);
     chunk_bits_ = std::clamp(bits - rows_per_chunk_bits, 0, std::min(most_chunk_bits, place_bits_));
-    directory_ = LargeArray<std::uint32_t>(std::size_t{1} << place_bits_);
-    Grouping(*this, codes, workers).run();
 }
 
 void Distinct::reorder(const BitOrder& order, Workers& workers) {
     order_ = order;
+    if (!order.changes()) {
+        return;
+    }
     workers.run([&](unsigned worker) {
         const std::size_t end = border(size_, worker + 1, workers.count());
         for (std::size_t i = border(size_, worker, workers.count()); i < end; ++i) {
+            if (i % rows_at_once == 0) {
+                workers.check();
+            }
             values_[i] = order.apply(values_[i]);
         }
     });
+}
+
+std::uint32_t Distinct::find(std::uint64_t value) const {
+    const std::size_t place = upper_bits(hash(value), place_bits_);
+    const int bits = place_bits_ - chunk_bits_;
+    const Chunk& chunk = chunks_[place >> bits];
+    const bool last = (place + 1) % (std::size_t{1} << bits) == 0;
+    const std::uint32_t end = last ? chunk.groups : directory_[place + 1];
+    const std::uint64_t moved = order_.apply(value);
+    for (std::uint32_t group = directory_[place]; group < end; ++group) {
+        if (values_[chunk.first_value + group] == moved) {
+            return chunk.first_row + group;
+        }
+    }
+    return none;
 }
 
 // The steps of a look-up, each for a batch of values, so that their cache misses overlap.

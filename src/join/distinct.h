@@ -10,6 +10,7 @@
 
 #include "join/bit_order.h"
 #include "join/large_array.h"
+#include "join/partition.h"
 #include "join/workers.h"
 
 #include <algorithm>
@@ -19,11 +20,29 @@
 
 namespace vamhash {
 
+/// Rows whose codes have a key in [first, end).
+struct KeyRange {
+    KeyBits key;
+    std::uint32_t first;
+    std::uint32_t end;
+    std::size_t rows; // so many
+};
+
 /// The distinct values of a column and the rows of each. Groups are numbered from 0, with gaps.
 /// Memory: about 26 bytes a row, of which 8 serve the join as its second array of values.
 class Distinct {
   public:
     Distinct(std::span<const std::uint64_t> codes, Workers& workers);
+
+    /// Of nothing yet; regroup() takes up to so many rows.
+    explicit Distinct(std::size_t most_rows);
+
+    /// Takes the groups of a part of the rows instead, in the same memory.
+    void regroup(std::span<const std::uint64_t> codes, const KeyRange& range,
+                 const PartitionKernels& kernels, Workers& workers);
+
+    /// The bytes that grouping up to so many rows takes, with what the join of them adds.
+    static std::size_t most_bytes(std::size_t rows);
 
     /// The values, in an order that looks random: any part of them is a fair sample.
     [[nodiscard]] std::span<const std::uint64_t> values() const { return values_.first(size_); }
@@ -37,12 +56,23 @@ class Distinct {
     /// Finds the groups of `values`, each of which is one of values().
     void find(std::span<const std::uint64_t> values, std::uint32_t* groups) const;
 
+    static constexpr std::uint32_t none = 0xffffffff;
+
+    /// The group of a value as it was given, or `none`.
+    [[nodiscard]] std::uint32_t find(std::uint64_t value) const;
+
     /// The rows of a group, ascending.
     [[nodiscard]] std::span<const std::uint32_t> rows(std::uint32_t group) const {
         return {rows_.data() + starts_[group], starts_[group + 1] - starts_[group]};
     }
 
-    [[nodiscard]] std::size_t row_count() const { return rows_.size(); }
+    [[nodiscard]] std::size_t row_count() const { return row_count_; }
+
+    /// The rows of the largest group.
+    [[nodiscard]] std::uint32_t largest_group() const { return largest_group_; }
+
+    /// The pairs of rows with equal values.
+    [[nodiscard]] std::uint64_t equal_pairs() const { return equal_pairs_; }
 
     /// The number of rows of earlier groups.
     [[nodiscard]] std::size_t start(std::uint32_t group) const { return starts_[group]; }
@@ -67,7 +97,13 @@ class Distinct {
   private:
     class Grouping;
 
-    std::size_t size_ = 0;
+    void set_row_count(std::size_t rows);
+    static int place_bits(std::size_t rows);
+
+    std::size_t row_count_ = 0;
+    std::size_t size_ = 0; // values
+    std::uint64_t equal_pairs_ = 0;
+    std::uint32_t largest_group_ = 0;
     BitOrder order_;
     LargeArray<std::uint64_t> values_;
     LargeArray<std::uint64_t> spare_;

@@ -29,9 +29,8 @@ class LargeArray {
     LargeArray() = default;
 
     explicit LargeArray(std::size_t size) : size_(size) {
-        const std::size_t wanted = size * sizeof(T) + slack;
-        const std::size_t alignment = wanted >= huge_page ? huge_page : cache_line;
-        const std::size_t bytes = (wanted + alignment - 1) / alignment * alignment;
+        const std::size_t bytes = bytes_for(size);
+        const std::size_t alignment = alignment_for(size);
         data_.reset(static_cast<T*>(std::aligned_alloc(alignment, bytes)));
         if (!data_) {
             throw std::bad_alloc();
@@ -41,6 +40,12 @@ class LargeArray {
             madvise(data_.get(), bytes, MADV_HUGEPAGE); // advice: its failure changes nothing
         }
 #endif
+    }
+
+    /// The bytes that an array takes.
+    static std::size_t bytes_for(std::size_t size) {
+        const std::size_t alignment = alignment_for(size);
+        return (size * sizeof(T) + slack + alignment - 1) / alignment * alignment;
     }
 
     [[nodiscard]] T* data() const {
@@ -60,6 +65,10 @@ class LargeArray {
     static constexpr std::size_t slack = 512;
     static constexpr std::size_t cache_line = 64;
     static constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+    static std::size_t alignment_for(std::size_t size) {
+        return size * sizeof(T) + slack >= huge_page ? huge_page : cache_line;
+    }
 
     struct Free {
         void operator()(T* memory) const { std::free(memory); }

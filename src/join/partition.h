@@ -36,6 +36,10 @@ struct PartitionKernels {
     /// Copies each code to out[places[key]++].
     void (*scatter)(const std::uint64_t* codes, std::size_t size, const KeyBits& key,
                     std::uint32_t* places, std::uint64_t* out);
+    /// Writes the numbers of the codes whose keys lie in [first, end), ascending, to `selected`,
+    /// which has room for `size`; returns how many there are.
+    std::size_t (*select)(const std::uint64_t* codes, std::size_t size, const KeyBits& key,
+                          std::uint32_t first, std::uint32_t end, std::uint32_t* selected);
 };
 
 extern const PartitionKernels partition_scalar;

@@ -66,8 +66,18 @@ void scatter(const std::uint64_t* codes, std::size_t size, const KeyBits& key,
                  [&](std::size_t i, std::uint32_t k) { out[places[k]++] = codes[i]; });
 }
 
+std::size_t select(const std::uint64_t* codes, std::size_t size, const KeyBits& key,
+                   std::uint32_t first, std::uint32_t end, std::uint32_t* selected) {
+    std::size_t count = 0;
+    for_each_key(codes, size, key, [&](std::size_t i, std::uint32_t k) {
+        selected[count] = static_cast<std::uint32_t>(i);
+        count += static_cast<std::size_t>(k - first < end - first);
+    });
+    return count;
+}
+
 } // namespace
 
-const PartitionKernels partition_neon{count, scatter};
+const PartitionKernels partition_neon{count, scatter, select};
 
 } // namespace vamhash

@@ -28,8 +28,18 @@ void scatter(const std::uint64_t* codes, std::size_t size, const KeyBits& key,
     }
 }
 
+std::size_t select(const std::uint64_t* codes, std::size_t size, const KeyBits& key,
+                   std::uint32_t first, std::uint32_t end, std::uint32_t* selected) {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+        selected[count] = static_cast<std::uint32_t>(i);
+        count += static_cast<std::size_t>(key_of(codes[i], key) - first < end - first);
+    }
+    return count;
+}
+
 } // namespace
 
-const PartitionKernels partition_scalar{count, scatter};
+const PartitionKernels partition_scalar{count, scatter, select};
 
 } // namespace vamhash

@@ -30,6 +30,7 @@ struct Costs {
     double shared_bit = 0.8;   // more for each bit above few_shared_bits
     double local = 1.3;        // partition of a chunk in the second-level cache, a code
     double local_beyond = 2.4; // and of a larger one
+    double pass = 25;          // to gather and group the rows of a pass, a row
     double key = 0.5;          // a possible key of a chunk
     double code;               // compared in a bucket
     double pair;               // compared in a bucket
@@ -98,9 +99,10 @@ Chances uniform_chances(const Scheme& scheme, int key_bits, int threshold) {
 }
 
 // The expected nanoseconds of a scheme; sets the shared blocks that make it cheapest.
-double expected_cost(Scheme& scheme, const Shape& shape, const Chances& chances, double values,
-                     const Costs& cost) {
-    const double pairs = values * values / 2;
+double expected_cost(Scheme& scheme, const Shape& shape, const Chances& chances,
+                     const PlanRequest& request, const Costs& cost) {
+    const double values = request.all_values();
+    const double pairs = request.pairs();
     const auto tables = static_cast<double>(scheme.tables());
     double best = std::numeric_limits<double>::max();
     int best_shared = 1;
@@ -139,13 +141,17 @@ struct Option {
     double cost;
 };
 
-// The schemes worth a thought for so many values.
-std::vector<Option> options(int threshold, double values) {
+// The schemes worth a thought for sets of so many values.
+std::vector<Option> options(int threshold, double fewest_values, double most_values) {
     std::vector<Option> options;
-    const int value_bits = std::max(1, static_cast<int>(std::log2(std::max(values, 2.0))));
+    const auto bits_of = [](double values) {
+        return std::max(1, static_cast<int>(std::log2(std::max(values, 2.0))));
+    };
+    const int first_bits = std::max(3, bits_of(fewest_values) - 12);
+    const int last_bits = bits_of(most_values) + 6;
     for (int parts = 1; parts <= std::min(threshold + 1, most_parts); ++parts) {
         for (int selected = 1; selected <= most_selected; ++selected) {
-            for (int bits = std::max(3, value_bits - 12); bits <= value_bits + 6; ++bits) {
+            for (int bits = first_bits; bits <= last_bits; ++bits) {
                 Scheme scheme = make_scheme(threshold, parts, selected, bits);
                 if (!scheme.parts.empty() && scheme.tables() <= most_tables) {
                     options.push_back({{parts, selected, bits}, std::move(scheme), 0});
@@ -159,9 +165,9 @@ std::vector<Option> options(int threshold, double values) {
 // Measures, on a sample, how often two values share the key of a table.
 class Sample {
   public:
-    Sample(std::span<const std::uint64_t> codes, int threshold)
-        : codes_(codes), threshold_(threshold),
-          slots_(std::bit_ceil(std::max<std::size_t>(codes.size(), 8)) * 2) {}
+    explicit Sample(const PlanRequest& request)
+        : request_(request),
+          slots_(std::bit_ceil(std::max<std::size_t>(request.sample.size(), 8)) * 2) {}
 
     [[nodiscard]] Chances measure(const Scheme& scheme, const BitOrder& order);
 
@@ -174,22 +180,27 @@ class Sample {
     };
 
     [[nodiscard]] Chances measure(std::uint64_t mask);
+    Slot& slot_of(std::uint64_t key);
 
     static constexpr std::size_t tables_measured = 8;
 
-    std::span<const std::uint64_t> codes_;
-    std::vector<std::uint64_t> moved_;
-    int threshold_;
+    const PlanRequest& request_;
+    std::vector<std::uint64_t> moved_; // the sample in the order of bits
+    std::vector<std::uint64_t> moved_right_;
     std::vector<Slot> slots_;
     std::uint32_t round_ = 0;
 };
 
 // Looks at some of the tables, from all parts.
 Chances Sample::measure(const Scheme& scheme, const BitOrder& order) {
-    moved_.clear();
-    for (const std::uint64_t code : codes_) {
-        moved_.push_back(order.apply(code));
-    }
+    const auto move = [&](std::span<const std::uint64_t> codes, std::vector<std::uint64_t>& moved) {
+        moved.clear();
+        for (const std::uint64_t code : codes) {
+            moved.push_back(order.apply(code));
+        }
+    };
+    move(request_.sample, moved_);
+    move(request_.right_sample, moved_right_);
     std::vector<std::uint64_t> masks;
     for (const Part& part : scheme.parts) {
         for (const Table& table : tables_of(part)) {
@@ -207,31 +218,49 @@ Chances Sample::measure(const Scheme& scheme, const BitOrder& order) {
     return {sum.same_bucket * scale, sum.candidate * scale};
 }
 
+// The slot of a key; if it is not of this round, the key is new.
+Sample::Slot& Sample::slot_of(std::uint64_t key) {
+    std::size_t i = (key * 0x9e3779b97f4a7c15) >> (64 - std::countr_zero(slots_.size()));
+    while (slots_[i].round == round_ && slots_[i].key != key) {
+        i = (i + 1) & (slots_.size() - 1);
+    }
+    return slots_[i];
+}
+
 // Counts the pairs with equal keys, and takes the share of those within the threshold from pairs of
-// codes that follow each other in a bucket.
+// codes that follow each other in a bucket; of two sets, from a code of the right one and the last
+// of the left one.
 Chances Sample::measure(std::uint64_t mask) {
     ++round_;
     double same = 0;
     double looked_at = 0;
     double close = 0;
+    const auto look_at = [&](const Slot& slot, std::uint64_t code) {
+        same += slot.count;
+        looked_at += 1;
+        close += static_cast<double>(std::popcount(slot.last ^ code) <= request_.threshold);
+    };
     for (const std::uint64_t code : moved_) {
-        const std::uint64_t key = code & mask;
-        std::size_t i = (key * 0x9e3779b97f4a7c15) >> (64 - std::countr_zero(slots_.size()));
-        while (slots_[i].round == round_ && slots_[i].key != key) {
-            i = (i + 1) & (slots_.size() - 1);
-        }
-        Slot& slot = slots_[i];
+        Slot& slot = slot_of(code & mask);
         if (slot.round != round_) {
-            slot = {round_, 1, key, code};
+            slot = {round_, 1, code & mask, code};
             continue;
         }
-        same += slot.count++;
-        looked_at += 1;
-        close += static_cast<double>(std::popcount(slot.last ^ code) <= threshold_);
+        if (request_.self()) {
+            look_at(slot, code);
+        }
+        ++slot.count;
         slot.last = code;
     }
+    for (const std::uint64_t code : moved_right_) {
+        const Slot& slot = slot_of(code & mask);
+        if (slot.round == round_) {
+            look_at(slot, code);
+        }
+    }
     const auto n = static_cast<double>(moved_.size());
-    const double pairs = std::max(1.0, n * (n - 1) / 2);
+    const double others = request_.self() ? (n - 1) / 2 : static_cast<double>(moved_right_.size());
+    const double pairs = std::max(1.0, n * others);
     return {same / pairs, looked_at == 0 ? 0 : same / pairs * close / looked_at};
 }
 
@@ -276,6 +305,20 @@ std::uint64_t key_mask(const Part& part, const Table& table, std::size_t count) 
 
 std::uint64_t key_mask(const Part& part, const Table& table) {
     return key_mask(part, table, table.blocks.size());
+}
+
+std::vector<std::uint64_t> shared_masks(const Scheme& scheme) {
+    std::vector<std::uint64_t> masks;
+    for (const Part& part : scheme.parts) {
+        for (const Table& table : tables_of(part)) {
+            const std::uint64_t mask = key_mask(
+                part, table, std::min<std::size_t>(scheme.shared_blocks, table.blocks.size()));
+            if (masks.empty() || masks.back() != mask) {
+                masks.push_back(mask);
+            }
+        }
+    }
+    return masks;
 }
 
 EmissionRule emission_rule(const Scheme& scheme, std::size_t part, const Table& table) {
@@ -326,24 +369,56 @@ Scheme one_bucket() {
     return scheme;
 }
 
+std::string describe(const Plan& plan) {
+    if (plan.one_bucket) {
+        return "brute force over distinct values";
+    }
+    const std::vector<Part>& parts = plan.scheme.parts;
+    std::string words = std::to_string(parts.size()) + (parts.size() == 1 ? " part (" : " parts (");
+    for (const Part& part : parts) {
+        words += (&part == parts.data() ? "" : ", ") +
+                 std::to_string(static_cast<int>(part.blocks.size()) - part.selected);
+    }
+    const int selected = parts[0].selected;
+    return words + "), keys of " + std::to_string(selected) +
+           (selected == 1 ? " block" : " blocks");
+}
+
+std::size_t sample_size(std::size_t values) {
+    constexpr std::size_t values_per_sample = 64;
+    constexpr std::size_t smallest_sample = 2048;
+    constexpr std::size_t largest_sample = 8192;
+    return std::min(values,
+                    std::clamp(values / values_per_sample, smallest_sample, largest_sample));
+}
+
 std::vector<Scheme> possible_schemes(int threshold, double values) {
     std::vector<Scheme> schemes;
-    for (Option& option : options(threshold, values)) {
+    for (Option& option : options(threshold, values, values)) {
         schemes.push_back(std::move(option.scheme));
     }
     return schemes;
 }
 
+double brute_force_seconds(double pairs, int threshold, Isa isa) {
+    return pairs * costs(isa, threshold).pair * 1e-9;
+}
+
 Plan plan_join(const PlanRequest& request) {
-    const Costs cost = costs(request.isa, request.threshold);
+    Costs cost = costs(request.isa, request.threshold);
+    if (request.in_passes) {
+        cost.shared += cost.pass;
+    }
     Plan plan;
     plan.scheme = one_bucket();
     plan.one_bucket = true;
-    const double all_pairs = request.values * request.values / 2;
-    plan.seconds = all_pairs * cost.pair * 1e-9;
+    const double all_pairs = request.pairs();
+    plan.seconds = brute_force_seconds(all_pairs, request.threshold, request.isa);
 
     // First as if the codes were uniform.
-    std::vector<Option> choices = options(request.threshold, request.values);
+    const double other_values = request.self() ? request.values : request.right_values;
+    std::vector<Option> choices = options(request.threshold, std::min(request.values, other_values),
+                                          std::max(request.values, other_values));
     if (choices.empty()) {
         return plan;
     }
@@ -361,7 +436,7 @@ Plan plan_join(const PlanRequest& request) {
                 uniform_chances(option.scheme, option.shape.key_bits, request.threshold);
             chances.same_bucket = static_cast<double>(option.scheme.tables()) *
                                   std::exp2(-key_bits(option) * bits_a_bit);
-            option.cost = expected_cost(option.scheme, option.shape, chances, request.values, cost);
+            option.cost = expected_cost(option.scheme, option.shape, chances, request, cost);
         }
         std::sort(choices.begin(), choices.end(),
                   [](const Option& a, const Option& b) { return a.cost < b.cost; });
@@ -372,7 +447,7 @@ Plan plan_join(const PlanRequest& request) {
     }
 
     // If the sample looks uniform, that is all.
-    Sample sample(request.sample, request.threshold);
+    Sample sample(request);
     Chances chances = sample.measure(choices[0].scheme, plan.order);
     const double uniform =
         static_cast<double>(choices[0].scheme.tables()) * std::exp2(-key_bits(choices[0]));
@@ -408,8 +483,7 @@ Plan plan_join(const PlanRequest& request) {
         for (std::size_t i = 0; i < std::min(finalists, choices.size()); ++i) {
             Option& option = choices[i];
             const Chances measured = sample.measure(option.scheme, plan.order);
-            option.cost =
-                expected_cost(option.scheme, option.shape, measured, request.values, cost);
+            option.cost = expected_cost(option.scheme, option.shape, measured, request, cost);
             if (i == 0) {
                 chances = measured;
             }

@@ -23,6 +23,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace vamhash {
@@ -55,6 +56,10 @@ std::vector<Table> tables_of(const Part& part);
 std::uint64_t key_mask(const Part& part, const Table& table, std::size_t count);
 std::uint64_t key_mask(const Part& part, const Table& table);
 
+/// The bits of the first `shared_blocks` blocks, for each set of tables that have them in common,
+/// in the tables' order.
+std::vector<std::uint64_t> shared_masks(const Scheme& scheme);
+
 /// The rule that lets each pair through in one table.
 EmissionRule emission_rule(const Scheme& scheme, std::size_t part, const Table& table);
 
@@ -73,13 +78,31 @@ struct Plan {
     bool one_bucket = false;
 };
 
+/// The plan's scheme in words: "2 parts (2, 2), keys of 2 blocks", the parts by their tolerances.
+std::string describe(const Plan& plan);
+
+/// How many of so many values are a sample for plan_join.
+std::size_t sample_size(std::size_t values);
+
 struct PlanRequest {
     std::span<const std::uint64_t> sample; // distinct values
     double values;                         // in all
     int threshold;
     Isa isa;
     bool allow_one_bucket; // that is, brute force
+    // Of a join of two sets, the other set.
+    std::span<const std::uint64_t> right_sample = {};
+    double right_values = 0; // 0: of a self-join
+    // Values are gathered and grouped anew for each set of tables (join/passes.h).
+    bool in_passes = false;
+
+    [[nodiscard]] bool self() const { return right_values == 0; }
+    [[nodiscard]] double all_values() const { return values + right_values; }
+    [[nodiscard]] double pairs() const { return values * (self() ? values / 2 : right_values); }
 };
+
+/// The expected seconds of so many comparisons by brute force on one thread.
+double brute_force_seconds(double pairs, int threshold, Isa isa);
 
 /// Chooses the scheme and the order of bits of the least expected cost: partition, comparisons and
 /// candidates, from the sample's histograms.

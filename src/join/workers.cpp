@@ -78,9 +78,7 @@ void Workers::run(const Phase& phase) {
     for (std::uint32_t working = working_; working != 0; working = working_) {
         working_.wait(working);
     }
-    if (failure_) {
-        std::rethrow_exception(failure_);
-    }
+    rethrow_failure();
 }
 
 void Workers::run_tasks(std::uint64_t tasks,

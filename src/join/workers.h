@@ -20,6 +20,9 @@ namespace vamhash {
 /// that is 0; one for so few rows that threads would not help.
 unsigned thread_count(unsigned wanted, std::size_t rows);
 
+/// Thrown by a thread that finds the others stopped, so as to leave its work from anywhere.
+struct Stopped {};
+
 /// The calling thread and count - 1 others, which sleep between phases. The others block all
 /// signals. The first failure of any thread stops all of them: each looks at stopped() often.
 class Workers {
@@ -43,6 +46,20 @@ class Workers {
                    const std::function<void(unsigned worker, std::uint64_t number)>& task);
 
     [[nodiscard]] bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+
+    /// Throws Stopped where the threads are stopped.
+    void check() const {
+        if (stopped()) {
+            throw Stopped();
+        }
+    }
+
+    /// Throws the first failure, if there is one. By the calling thread, while the others sleep.
+    void rethrow_failure() const {
+        if (failure_) {
+            std::rethrow_exception(failure_);
+        }
+    }
 
     /// Stops all threads; the first reason is kept.
     void fail(std::exception_ptr reason) noexcept;

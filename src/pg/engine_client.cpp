@@ -74,7 +74,7 @@ struct Engine
 	int idle_seconds; /* its idle timeout, 0 for none */
 	int memory_mb;	  /* its memory limit, 0 for none */
 	TimestampTz idle_since;
-	char *payload;				  /* last RESULT's, of max_payload bytes, made when first needed */
+	char *payload;				  /* last reply's, of max_payload bytes, made when first needed */
 	Size begin_length;			  /* of `begin` still to be sent */
 	char begin[MAX_BEGIN_LENGTH]; /* BEGIN frame, which goes with the first DATA or END */
 	Size input_begin;
@@ -173,7 +173,12 @@ FaultSqlState(uint16 fault)
 	case Fault::image_timeout:
 		return MAKE_SQLSTATE('5', '4', 'V', '0', '1');
 	case Fault::out_of_memory:
+	case Fault::memory_limit:
 		return ERRCODE_OUT_OF_MEMORY;
+	case Fault::too_many_pairs:
+		return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+	case Fault::method_missing:
+		return ERRCODE_FEATURE_NOT_SUPPORTED;
 	default:
 		return ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
 	}
@@ -600,11 +605,60 @@ IsImageFault(uint16 fault)
 		   fault == (uint16) Fault::image_unsupported || fault == (uint16) Fault::image_too_large;
 }
 
+/* The setting that a fault is measured by, as a detail; NULL if there is none. */
+static char *
+FaultSetting(uint16 fault)
+{
+	switch ((Fault) fault)
+	{
+	case Fault::image_too_large:
+		return psprintf("\"vamhash.max_image_pixels\" is %d.", vamhash_max_image_pixels);
+	case Fault::too_many_pairs:
+		return psprintf("\"vamhash.max_pairs\" is %d.", vamhash_max_pairs);
+	default:
+		return NULL;
+	}
+}
+
+/* What the user can do about a fault; NULL if there is nothing to say. */
+static const char *
+FaultHint(uint16 fault)
+{
+	switch ((Fault) fault)
+	{
+	case Fault::too_many_pairs:
+		return "Leave out pictures without content (WHERE NOT flat_hash(...)), give a smaller "
+			   "distance, look for groups (similar_groups), or raise \"vamhash.max_pairs\".";
+	case Fault::memory_limit:
+		return "A superuser may raise \"vamhash.memory_limit\".";
+	case Fault::method_missing:
+		return "Install it beside the engine, or set \"vamhash.join_method\" to auto.";
+	default:
+		return NULL;
+	}
+}
+
+/* Raise an engine's error; `said` is its own detail, or NULL. */
+[[noreturn]] static void
+ThrowFault(uint16 fault, const char *message, const char *said)
+{
+	const char *setting = FaultSetting(fault);
+	const char *detail = setting == NULL ? said : setting;
+	const char *hint = FaultHint(fault);
+
+	if (setting != NULL && said != NULL)
+		detail = psprintf("%s %s", setting, said);
+	ereport(ERROR, (errcode(FaultSqlState(fault)), errmsg_internal("%s", message),
+					detail != NULL ? errdetail_internal("%s", detail) : 0,
+					hint != NULL ? errhint("%s", hint) : 0));
+}
+
 /* Read the message of an ERROR frame, free the engine for its next request, and raise it. */
 [[noreturn]] static void
 RaiseEngineError(Engine *engine, const FrameHeader *header)
 {
 	char *message;
+	char *detail;
 
 	if (header->length > MAX_ERROR_LENGTH)
 		ReportProtocolViolation(engine, "an error message is too long");
@@ -617,10 +671,10 @@ RaiseEngineError(Engine *engine, const FrameHeader *header)
 	ReleaseEngine(engine);
 	if (IsImageFault(header->status))
 		AddToTotal(TOTAL_IMAGE_ERRORS, 1);
-	ereport(ERROR, (errcode(FaultSqlState(header->status)), errmsg_internal("%s", message),
-					header->status == (uint16) Fault::image_too_large
-						? errdetail("\"vamhash.max_image_pixels\" is %d.", vamhash_max_image_pixels)
-						: 0));
+	detail = strchr(message, '\n');
+	if (detail != NULL)
+		*detail++ = '\0';
+	ThrowFault(header->status, message, detail);
 }
 
 /* Start a request; it goes by EngineSendData(), the last time with END. */
@@ -678,13 +732,36 @@ EngineSendData(EngineRequest *request, const void *bytes, Size length, bool last
 	} while (length > 0);
 }
 
+/* Receive the payload of a frame into the request's buffer. */
+static void
+ReceivePayload(EngineRequest *request, Size length)
+{
+	if (request->payload == NULL)
+		request->payload = (char *) MemoryContextAlloc(TopMemoryContext, max_payload);
+	ReceiveExactly(request, request->payload, length);
+}
+
+/* Check what DONE says of the results, and that it is the end. */
+static void
+CheckDone(EngineRequest *request, Size length)
+{
+	Done done;
+
+	if (length < sizeof(done))
+		ReportProtocolViolation(request, "DONE has a wrong length");
+	memcpy(&done, request->payload, sizeof(done));
+	if (done.result_bytes != request->results)
+		ReportProtocolViolation(request, "DONE does not match the results");
+	CheckNothingFollows(request, "bytes after DONE");
+}
+
 /*
- * Wait for the next RESULT of the request; its payload is good until the next
- * call. False once DONE has been read, and the engine is free again. An ERROR of
- * the engine's is raised here.
+ * Wait for the next frame of the answer: RESULT, PROGRESS, ASK (which is the
+ * caller's turn to send data) or DONE. What a payload says is the caller's to
+ * check. An ERROR of the engine's is raised here.
  */
-bool
-EngineReceiveResult(EngineRequest *request, const char **payload, Size *length)
+EngineReply
+EngineReceive(EngineRequest *request)
 {
 	FrameHeader header;
 
@@ -693,29 +770,25 @@ EngineReceiveResult(EngineRequest *request, const char **payload, Size *length)
 	switch ((Operation) header.operation)
 	{
 	case Operation::result:
-		if (request->payload == NULL)
-			request->payload = (char *) MemoryContextAlloc(TopMemoryContext, max_payload);
-		ReceiveExactly(request, request->payload, header.length);
-		*payload = request->payload;
-		*length = header.length;
+		ReceivePayload(request, header.length);
 		request->results += header.length;
 		request->waited_us = 0;
-		return true;
+		break;
+
+	case Operation::progress:
+		ReceivePayload(request, header.length);
+		break;
+
+	case Operation::ask:
+		if (header.length != 0)
+			ReportProtocolViolation(request, "ASK has a wrong length");
+		CheckNothingFollows(request, "bytes after ASK");
+		break;
 
 	case Operation::done:
-	{
-		Done done;
-
-		if (header.length != sizeof(done))
-			ReportProtocolViolation(request, "DONE has a wrong length");
-		ReceiveExactly(request, (char *) &done, sizeof(done));
-		if (done.result_bytes != request->results)
-			ReportProtocolViolation(request, "DONE does not match the results");
-		if (request->input_begin != request->input_end)
-			ReportProtocolViolation(request, "bytes after DONE");
-		ReleaseEngine(request);
-		return false;
-	}
+		ReceivePayload(request, header.length);
+		CheckDone(request, header.length);
+		break;
 
 	case Operation::error:
 		RaiseEngineError(request, &header);
@@ -723,11 +796,19 @@ EngineReceiveResult(EngineRequest *request, const char **payload, Size *length)
 	default:
 		ReportProtocolViolation(request, "unexpected operation");
 	}
+	return {(Operation) header.operation, request->payload, header.length};
 }
 
-/* Report a RESULT whose content cannot be right; the engine is killed. */
+/* End a request whose DONE was found to be right: the engine is free for the next one. */
 void
-EngineRejectResult(EngineRequest *request, const char *what)
+EngineFinish(EngineRequest *request)
+{
+	ReleaseEngine(request);
+}
+
+/* Report a reply whose content cannot be right; the engine is killed. */
+void
+EngineRejectReply(EngineRequest *request, const char *what)
 {
 	ReportProtocolViolation(request, what);
 }

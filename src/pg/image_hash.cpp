@@ -117,16 +117,36 @@ CheckHashResult(EngineRequest *request, const HashResult *result)
 {
 	if (result->width < 1 || result->width > PG_INT32_MAX || result->height < 1 ||
 		result->height > PG_INT32_MAX || result->format[0] == '\0')
-		EngineRejectResult(request, "an image without size or format");
+		EngineRejectReply(request, "an image without size or format");
 	for (Size i = 0; i < sizeof(result->format); i++)
 	{
 		char c = result->format[i];
 
 		if (c != '\0' && !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')))
-			EngineRejectResult(request, "an image format that is not a word");
+			EngineRejectReply(request, "an image format that is not a word");
 	}
 	if (result->format[sizeof(result->format) - 1] != '\0')
-		EngineRejectResult(request, "an image format that does not end");
+		EngineRejectReply(request, "an image format that does not end");
+}
+
+/* Receive the whole answer: the hashes of one image. */
+static HashResult
+ReceiveHashResult(EngineRequest *request)
+{
+	HashResult result;
+	EngineReply reply = EngineReceive(request);
+
+	if (reply.operation != Operation::result || reply.length != sizeof(result))
+		EngineRejectReply(request, "expected the hashes of one image");
+	memcpy(&result, reply.payload, sizeof(result));
+	CheckHashResult(request, &result);
+	reply = EngineReceive(request);
+	if (reply.operation != Operation::done)
+		EngineRejectReply(request, "expected DONE after the hashes of one image");
+	if (reply.length != sizeof(Done))
+		EngineRejectReply(request, "DONE has a wrong length");
+	EngineFinish(request);
+	return result;
 }
 
 /*
@@ -142,8 +162,6 @@ HashImage(const ImageSource *source, HashWanted wanted, const text *decode, bool
 	HashRequest params = {};
 	EngineRequest *request;
 	HashResult result;
-	const char *payload;
-	Size length;
 	int file = -1;
 	struct stat status;
 
@@ -165,12 +183,7 @@ HashImage(const ImageSource *source, HashWanted wanted, const text *decode, bool
 	else
 		EngineSendData(request, source->bytes, source->length, true);
 
-	if (!EngineReceiveResult(request, &payload, &length) || length != sizeof(result))
-		EngineRejectResult(request, "expected the hashes of one image");
-	memcpy(&result, payload, sizeof(result));
-	CheckHashResult(request, &result);
-	if (EngineReceiveResult(request, &payload, &length))
-		EngineRejectResult(request, "expected DONE after the hashes of one image");
+	result = ReceiveHashResult(request);
 	AddToTotal(TOTAL_IMAGES, 1);
 	return result;
 }

@@ -65,6 +65,11 @@ extern "C"
 	} while (0)
 #endif
 
+/* 15 made tuplesort's flag for random access a set of options. */
+#if PG_VERSION_NUM < 150000
+#define TUPLESORT_NONE false
+#endif
+
 /* 15 brought InitMaterializedSRF(), under the name SetSingleFuncCall() in its first betas. */
 #if PG_VERSION_NUM < 150000
 extern "C"

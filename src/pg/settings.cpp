@@ -6,12 +6,25 @@ extern "C"
 #include "utils/guc.h"
 }
 
+#include "protocol/frame.h"
+
 int vamhash_threads = 0;
+int vamhash_join_method = (int) vamhash::protocol::Method::automatic;
+int vamhash_max_pairs = 0;
+int vamhash_memory_limit = 0;
 int vamhash_max_image_bytes = 0;
 int vamhash_max_image_pixels = 0;
 int vamhash_image_memory_limit = 0;
 int vamhash_image_timeout = 0;
 int vamhash_engine_idle_timeout = 0;
+
+static const struct config_enum_entry join_methods[] = {
+	{"auto", (int) vamhash::protocol::Method::automatic, false},
+	{"blocks", (int) vamhash::protocol::Method::blocks, false},
+	{"brute", (int) vamhash::protocol::Method::brute, false},
+	{"faiss", (int) vamhash::protocol::Method::faiss, false},
+	{NULL, 0, false},
+};
 
 /* Define the vamhash.* settings and reserve the prefix. */
 void
@@ -20,6 +33,20 @@ DefineVamhashSettings(void)
 	DefineCustomIntVariable("vamhash.threads", "Threads that an engine may use for one request.",
 							"0 means all cores the server may run on.", &vamhash_threads, 0, 0,
 							1024, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("vamhash.join_method", "How a join finds its pairs.",
+							 "auto chooses by expected cost; blocks, brute and faiss are always "
+							 "exact, too, and for comparison.",
+							 &vamhash_join_method, (int) vamhash::protocol::Method::automatic,
+							 join_methods, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"vamhash.max_pairs", "Pairs beyond which similar_pairs() is an error; 0 means no limit.",
+		"It keeps pictures without content, which are all alike, from filling "
+		"the disk with their pairs.",
+		&vamhash_max_pairs, 100 * 1000 * 1000, 0, PG_INT32_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("vamhash.memory_limit", "Memory that a join may use in its engine.",
+							"0 means half of the machine's memory, or of the container's.",
+							&vamhash_memory_limit, 0, 0, PG_INT32_MAX, PGC_SUSET, GUC_UNIT_KB, NULL,
+							NULL, NULL);
 	DefineCustomIntVariable("vamhash.max_image_bytes",
 							"Largest encoded image that is hashed; a larger one is an error.", NULL,
 							&vamhash_max_image_bytes, 512 * 1024 * 1024, 1, PG_INT32_MAX, PGC_SUSET,

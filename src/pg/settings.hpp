@@ -6,6 +6,9 @@
 #pragma once
 
 extern int vamhash_threads;
+extern int vamhash_join_method; /* a vamhash::protocol::Method */
+extern int vamhash_max_pairs;
+extern int vamhash_memory_limit; /* kB */
 extern int vamhash_max_image_bytes;
 extern int vamhash_max_image_pixels;
 extern int vamhash_image_memory_limit;

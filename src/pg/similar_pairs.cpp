@@ -1,11 +1,12 @@
 /*
  * similar_pairs.cpp
- *		SQL function similar_pairs(): all pairs of a query's rows within a Hamming
- *		distance, compared by the engine.
+ *		SQL functions similar_pairs() and similar_pairs_between(): all pairs of rows
+ *		within a Hamming distance, of one query or of two, compared by the engine.
  *
- * The query's hashes go to the engine as they are read; its keys stay here, in a
- * KeyStore. The engine answers with pairs of row numbers, and each becomes a row of
- * the result: the smaller key first, pairs of one key with itself left out.
+ * The engine answers with pairs of row numbers, and each becomes a row of the result.
+ * In one set the smaller key comes first, and pairs of one key with itself are left
+ * out. Between two sets keys are not compared at all: the left one is a, the right
+ * one is b.
  */
 #include "pg/postgres.hpp"
 
@@ -14,50 +15,24 @@ extern "C"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 #include "utils/tuplestore.h"
-#include "utils/typcache.h"
 }
 
-#include "pg/engine_client.hpp"
-#include "pg/key_store.hpp"
-#include "pg/keyed_query.hpp"
-#include "pg/progress.hpp"
-#include "pg/settings.hpp"
-#include "pg/statistics.hpp"
+#include "pg/join_call.hpp"
 
 using namespace vamhash::protocol;
-
-/* Bytes of hashes collected before they are sent. */
-#define SEND_BUFFER_SIZE (256 * 1024)
-
-/* A join being fed by the query's rows. */
-typedef struct PairsInput
-{
-	EngineRequest *request;
-	KeyStore *keys;
-	Job *job;
-	int columns;
-	uint64 *rows; /* hashes not sent yet */
-	int row_count;
-	int row_limit;
-} PairsInput;
 
 /* What pairs become rows with. */
 typedef struct PairsOutput
 {
-	KeyStore *keys;
-	FmgrInfo *compare; /* btree comparison of the key type */
-	Oid collation;
+	JoinCall *join;
 	PairsRequest params;
+	FmgrInfo *compare; /* btree comparison of the keys, in a join of one set */
+	Oid collation;
 	bool as_array; /* distances int[], not distance int */
-	Job *job;
-	uint64 pairs; /* put into the result */
+	uint64 pairs;  /* put into the result */
 	Tuplestorestate *store;
 	TupleDesc desc;
 	MemoryContext row_context;
@@ -70,150 +45,176 @@ typedef struct PairBatch
 	int limit;
 	Size record_size;
 	char *records; /* as the engine sent them */
-	uint32 *rows;  /* two for each pair */
-	Datum *keys;
+	uint32 *rows;  /* a's, then, from `limit` on, b's */
+	Datum *keys;   /* a's, then, from `count` on, b's */
 } PairBatch;
 
-/* Send the hashes collected so far; with `last`, there are no more. */
+/* Turn one pair into a row of the result. */
 static void
-SendRows(PairsInput *input, bool last)
+PutPair(PairsOutput *output, Datum a, Datum b, const uint8 *distances)
 {
-	EngineSendData(input->request, input->rows,
-				   (Size) input->row_count * input->columns * sizeof(uint64), last);
-	input->row_count = 0;
-}
-
-/* KeyedRowTaker: keep a row's key and collect its hashes; a row with a null hash is left out. */
-static void
-TakeHashRow(void *state, Datum key, const Datum *values, const bool *nulls)
-{
-	PairsInput *input = (PairsInput *) state;
-	uint64 *row = input->rows + (Size) input->row_count * input->columns;
-
-	for (int i = 0; i < input->columns; i++)
-	{
-		if (nulls[i])
-			return;
-		row[i] = (uint64) DatumGetInt64(values[i]);
-	}
-	if (CountKeys(input->keys) >= PG_UINT32_MAX)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("the query returns more than %u rows", PG_UINT32_MAX)));
-	AppendKey(input->keys, key);
-	/* For every row, since a query may take seconds for each. */
-	SetJobRows(input->job, CountKeys(input->keys));
-	if (++input->row_count == input->row_limit)
-		SendRows(input, false);
-}
-
-/* Turn one pair, of these two keys, into a row of the result. */
-static void
-PutPair(PairsOutput *output, const Datum *keys, const uint8 *distances)
-{
-	MemoryContext context = MemoryContextSwitchTo(output->row_context);
-	Datum values[3];
+	MemoryContext context;
+	Datum values[3] = {a, b};
 	bool nulls[3] = {};
-	int order =
-		DatumGetInt32(FunctionCall2Coll(output->compare, output->collation, keys[0], keys[1]));
 
-	if (order != 0)
+	context = MemoryContextSwitchTo(output->row_context);
+	if (output->as_array)
 	{
-		values[0] = order < 0 ? keys[0] : keys[1];
-		values[1] = order < 0 ? keys[1] : keys[0];
-		if (output->as_array)
-		{
-			Datum elements[max_columns];
+		Datum elements[max_columns];
 
-			for (uint32 i = 0; i < output->params.columns; i++)
-				elements[i] = Int32GetDatum(distances[i]);
-			values[2] = PointerGetDatum(construct_array(elements, output->params.columns, INT4OID,
-														sizeof(int32), true, TYPALIGN_INT));
-		}
-		else
-			values[2] = Int32GetDatum(distances[0]);
-		tuplestore_putvalues(output->store, output->desc, values, nulls);
-		output->pairs++;
+		for (uint32 i = 0; i < output->params.columns; i++)
+			elements[i] = Int32GetDatum(distances[i]);
+		values[2] = PointerGetDatum(construct_array(elements, output->params.columns, INT4OID,
+													sizeof(int32), true, TYPALIGN_INT));
 	}
+	else
+		values[2] = Int32GetDatum(distances[0]);
+	tuplestore_putvalues(output->store, output->desc, values, nulls);
+	output->pairs++;
 	MemoryContextSwitchTo(context);
 	MemoryContextReset(output->row_context);
 }
 
-/* Make an empty batch, of as many pairs as the key store looks up well at once. */
+/* Put a pair of one set into the result: the smaller key first, but none of a key with itself. */
+static void
+PutPairInOrder(PairsOutput *output, Datum a, Datum b, const uint8 *distances)
+{
+	MemoryContext context = MemoryContextSwitchTo(output->row_context);
+	int order = DatumGetInt32(FunctionCall2Coll(output->compare, output->collation, a, b));
+
+	MemoryContextSwitchTo(context);
+	if (order < 0)
+		PutPair(output, a, b, distances);
+	else if (order > 0)
+		PutPair(output, b, a, distances);
+	else
+		MemoryContextReset(output->row_context);
+}
+
+/* Make an empty batch, of as many pairs as the key stores look up well at once. */
 static PairBatch
 MakeBatch(PairsOutput *output)
 {
+	JoinCall *join = output->join;
 	PairBatch batch = {};
+	Size bytes_each;
 
 	batch.record_size = pair_record_size(output->params.columns);
-	batch.limit = PrepareKeys(output->keys, sizeof(uint32) + batch.record_size / 2) / 2;
+	bytes_each = sizeof(uint32) + batch.record_size / 2;
+	if (join->sets == 1)
+		batch.limit = PrepareKeys(join->keys[0], bytes_each) / 2;
+	else
+	{
+		int left = PrepareKeys(join->keys[0], bytes_each);
+		int right = PrepareKeys(join->keys[1], bytes_each);
+
+		batch.limit = Min(left, right);
+	}
 	batch.records = (char *) palloc(batch.limit * batch.record_size);
 	batch.rows = (uint32 *) palloc(2 * batch.limit * sizeof(uint32));
 	batch.keys = (Datum *) palloc(2 * batch.limit * sizeof(Datum));
 	return batch;
 }
 
-/* Look up the keys of a batch's pairs and put them into the result; empties the batch. */
+/* Look up the keys of a batch's pairs. */
+static void
+GetBatchKeys(JoinCall *join, PairBatch *batch)
+{
+	uint32 *right_rows = batch->rows + batch->limit;
+
+	if (join->sets == 1)
+	{
+		memmove(batch->rows + batch->count, right_rows, batch->count * sizeof(uint32));
+		GetKeys(join->keys[0], batch->rows, 2 * batch->count, batch->keys);
+	}
+	else
+	{
+		GetKeys(join->keys[0], batch->rows, batch->count, batch->keys);
+		GetKeys(join->keys[1], right_rows, batch->count, batch->keys + batch->count);
+	}
+}
+
+/* Put a batch's pairs into the result; empties the batch. */
 static void
 PutBatch(PairsOutput *output, PairBatch *batch)
 {
-	GetKeys(output->keys, batch->rows, 2 * batch->count, batch->keys);
-	for (int i = 0; i < batch->count; i++)
-		PutPair(output, batch->keys + 2 * i,
-				(const uint8 *) batch->records + i * batch->record_size + sizeof(PairRecord));
+	const char *record = batch->records + sizeof(PairRecord);
+
+	GetBatchKeys(output->join, batch);
+	for (int i = 0; i < batch->count; i++, record += batch->record_size)
+	{
+		Datum a = batch->keys[i];
+		Datum b = batch->keys[batch->count + i];
+
+		if (output->join->sets == 1)
+			PutPairInOrder(output, a, b, (const uint8 *) record);
+		else
+			PutPair(output, a, b, (const uint8 *) record);
+	}
 	batch->count = 0;
+}
+
+/* Check one pair of the engine's and put it into the batch. */
+static void
+TakePair(PairsOutput *output, PairBatch *batch, const char *record)
+{
+	JoinCall *join = output->join;
+	const uint8 *distances = (const uint8 *) record + sizeof(PairRecord);
+	uint64 right_rows = CountJoinRows(join, join->sets - 1);
+	PairRecord pair;
+
+	memcpy(&pair, record, sizeof(pair));
+	if (pair.a >= CountJoinRows(join, 0) || pair.b >= right_rows ||
+		(join->sets == 1 && pair.a >= pair.b))
+		EngineRejectReply(join->request, "a pair of rows that are not there");
+	for (uint32 i = 0; i < output->params.columns; i++)
+	{
+		if (distances[i] > output->params.thresholds[i])
+			EngineRejectReply(join->request, "a pair beyond the distance asked for");
+	}
+	memcpy(batch->records + batch->count * batch->record_size, record, batch->record_size);
+	batch->rows[batch->count] = pair.a;
+	batch->rows[batch->limit + batch->count] = pair.b;
+	batch->count++;
+}
+
+/* The number of pairs that the rows can make at most. */
+static uint64
+MostPairs(const JoinCall *join)
+{
+	uint64 rows = CountJoinRows(join, 0);
+
+	if (join->sets == 2)
+		return rows * CountJoinRows(join, 1);
+	return rows % 2 == 0 ? rows / 2 * (rows - 1) : rows * ((rows - 1) / 2);
 }
 
 /* Read the engine's pairs, check them and put them into the result. */
 static void
-PutPairs(EngineRequest *request, PairsOutput *output)
+PutPairs(PairsOutput *output)
 {
+	JoinCall *join = output->join;
 	PairBatch batch = MakeBatch(output);
-	uint64 rows = CountKeys(output->keys);
+	uint64 most = MostPairs(join);
 	uint64 pairs = 0;
-	const char *payload;
-	Size length;
+	EngineReply reply;
 
-	SetJobPhase(output->job, "joining", -1);
-	SetJobJoin(output->job, rows, -1, 0, -1);
-	while (EngineReceiveResult(request, &payload, &length))
+	while (ReceiveJoinReply(join, &reply))
 	{
-		if (length % batch.record_size != 0)
-			EngineRejectResult(request, "a part of a pair");
-		for (const char *record = payload; record < payload + length; record += batch.record_size)
+		if (reply.operation != Operation::result)
+			EngineRejectReply(join->request, "unexpected operation");
+		if (reply.length % batch.record_size != 0)
+			EngineRejectReply(join->request, "a part of a pair");
+		for (Size offset = 0; offset < reply.length; offset += batch.record_size)
 		{
-			const uint8 *distances = (const uint8 *) record + sizeof(PairRecord);
-			PairRecord pair;
-
-			memcpy(&pair, record, sizeof(pair));
-			if (pair.a >= pair.b || pair.b >= rows)
-				EngineRejectResult(request, "a pair of rows that are not there");
-			for (uint32 i = 0; i < output->params.columns; i++)
-			{
-				if (distances[i] > output->params.thresholds[i])
-					EngineRejectResult(request, "a pair beyond the distance asked for");
-			}
-			if (++pairs > rows * (rows - 1) / 2)
-				EngineRejectResult(request, "more pairs than there are");
-			memcpy(batch.records + batch.count * batch.record_size, record, batch.record_size);
-			batch.rows[2 * batch.count] = pair.a;
-			batch.rows[2 * batch.count + 1] = pair.b;
-			if (++batch.count == batch.limit)
+			if (++pairs > most)
+				EngineRejectReply(join->request, "more pairs than there are");
+			TakePair(output, &batch, reply.payload + offset);
+			if (batch.count == batch.limit)
 				PutBatch(output, &batch);
 		}
-		SetJobDone(output->job, output->pairs);
-		SetJobJoin(output->job, rows, -1, output->pairs, -1);
 	}
 	PutBatch(output, &batch);
-}
-
-/* Raise an error unless a threshold is a distance that 64-bit hashes can have. */
-static uint8
-CheckThreshold(int32 threshold)
-{
-	if (threshold < 0 || threshold > 64)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("max_distance must be between 0 and 64, not %d", threshold)));
-	return (uint8) threshold;
 }
 
 /* Take the thresholds from the argument max_distances int[]. */
@@ -239,130 +240,98 @@ GetThresholds(ArrayType *array, PairsRequest *params)
 	params->columns = count;
 }
 
-/* OID of type phash64: it is in the schema of the function that was called. */
-static Oid
-GetHashType(FunctionCallInfo fcinfo)
-{
-	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("phash64"),
-							   ObjectIdGetDatum(get_func_namespace(fcinfo->flinfo->fn_oid)));
-
-	if (!OidIsValid(type))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("type phash64 is not in the schema of the vamhash extension")));
-	return type;
-}
-
 /* Prepare a result that is put into a tuplestore; the key type is that of its first column. */
 static void
 PrepareOutput(FunctionCallInfo fcinfo, PairsOutput *output)
 {
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext context;
-	TypeCacheEntry *type;
 
 	InitMaterializedSRF(fcinfo, 0);
 	output->store = info->setResult;
 	output->desc = info->setDesc;
-	type = lookup_type_cache(TupleDescAttr(output->desc, 0)->atttypid, TYPECACHE_CMP_PROC_FINFO);
-	if (!OidIsValid(type->cmp_proc_finfo.fn_oid))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-						errmsg("keys of type %s have no order", format_type_be(type->type_id)),
-						errdetail("A key's type needs a default btree operator class: the smaller "
-								  "key of a pair comes first.")));
-	output->compare = &type->cmp_proc_finfo;
-	output->collation = type->typcollation;
 	context = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);
 	output->row_context =
 		AllocSetContextCreate(CurrentMemoryContext, "vamhash pair", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(context);
 }
 
-/* Tell vamhash_stat of a join that is complete, and when it began, had read, and was done. */
+/*
+ * Return the pairs of rows of the queries, one or two, that are the first
+ * arguments of the call. The next one is max_distance, or max_distances.
+ */
 static void
-CountJoin(uint64 rows, uint64 pairs, instr_time begun, instr_time read, instr_time done)
+ReturnPairs(FunctionCallInfo fcinfo, int sets, bool as_array)
 {
-	INSTR_TIME_SUBTRACT(done, read);
-	INSTR_TIME_SUBTRACT(read, begun);
-	ResetLastWork("similar_pairs");
-	SetLastInt("last_rows", rows);
-	SetLastInt("last_pairs", pairs);
-	SetLastSeconds("last_seconds_reading", INSTR_TIME_GET_DOUBLE(read));
-	SetLastSeconds("last_seconds_joining", INSTR_TIME_GET_DOUBLE(done));
-	AddToTotal(TOTAL_JOINS, 1);
-	AddToTotal(TOTAL_ROWS, rows);
-	AddToTotal(TOTAL_PAIRS, pairs);
-}
+	PairsOutput output = {};
+	JoinCall join = {};
+	Oid key_type;
 
-/* Run the join of similar_pairs() with its thresholds in output->params. */
-static void
-JoinQuery(FunctionCallInfo fcinfo, PairsOutput *output)
-{
-	const char *query = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	PairsInput input = {};
-	instr_time begun;
-	instr_time read;
-	instr_time done;
+	for (int i = 0; i <= sets; i++)
+	{
+		/* As of a strict function, but for key_type. */
+		if (PG_ARGISNULL(i))
+		{
+			InitMaterializedSRF(fcinfo, 0);
+			return;
+		}
+	}
+	output.as_array = as_array;
+	if (as_array)
+		GetThresholds(PG_GETARG_ARRAYTYPE_P(sets), &output.params);
+	else
+	{
+		output.params.columns = 1;
+		output.params.thresholds[0] = CheckThreshold(PG_GETARG_INT32(sets));
+	}
+	output.params.sets = sets;
+	output.params.settings = GetJoinSettings();
+	PrepareOutput(fcinfo, &output);
+	key_type = TupleDescAttr(output.desc, 0)->atttypid;
+	if (sets == 1)
+	{
+		TypeCacheEntry *type = GetKeyOrder(key_type, "the smaller key of a pair comes first");
 
-	INSTR_TIME_SET_CURRENT(begun);
-	PrepareOutput(fcinfo, output);
-	output->job = input.job = BeginJob("similar_pairs");
-	SetJobPhase(input.job, "reading rows", -1);
-	SetJobRows(input.job, 0);
-	output->params.threads = vamhash_threads;
-	output->keys = MakeKeyStore(TupleDescAttr(output->desc, 0)->atttypid);
-	input.keys = output->keys;
-	input.columns = output->params.columns;
-	input.row_limit = SEND_BUFFER_SIZE / (sizeof(uint64) * input.columns);
-	input.rows = (uint64 *) palloc(SEND_BUFFER_SIZE);
-	input.request = EngineBegin(ENGINE_COMPUTE, Operation::begin_pairs, &output->params,
-								sizeof(output->params));
-	RunKeyedQuery(query, TupleDescAttr(output->desc, 0)->atttypid, input.columns,
-				  GetHashType(fcinfo), TakeHashRow, &input);
-	SendRows(&input, true);
-	INSTR_TIME_SET_CURRENT(read);
-	PutPairs(input.request, output);
-	EndJob(output->job);
-	INSTR_TIME_SET_CURRENT(done);
-	CountJoin(CountKeys(output->keys), output->pairs, begun, read, done);
-	FreeKeyStore(output->keys);
-	pfree(input.rows);
-	MemoryContextDelete(output->row_context);
-}
+		output.compare = &type->cmp_proc_finfo;
+		output.collation = type->typcollation;
+	}
 
-/* Are the arguments that matter null? Then the result is empty, as of a strict function. */
-static bool
-ReturnEmptyIfNull(FunctionCallInfo fcinfo)
-{
-	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
-		return false;
-	InitMaterializedSRF(fcinfo, 0);
-	return true;
+	output.join = &join;
+	BeginJoin(&join, fcinfo, sets == 1 ? "similar_pairs" : "similar_pairs_between", key_type,
+			  output.params.columns);
+	join.request =
+		EngineBegin(ENGINE_COMPUTE, Operation::begin_pairs, &output.params, sizeof(output.params));
+	for (int i = 0; i < sets; i++)
+		ReadJoinRows(&join, PG_GETARG_TEXT_PP(i));
+	PutPairs(&output);
+	EndJoin(&join, output.pairs);
+	MemoryContextDelete(output.row_context);
 }
 
 /* similar_pairs(query text, max_distance int [, key_type anyelement]) */
 VAMHASH_FUNCTION(vamhash_similar_pairs)
 {
-	PairsOutput output = {};
-
-	if (!ReturnEmptyIfNull(fcinfo))
-	{
-		output.params.columns = 1;
-		output.params.thresholds[0] = CheckThreshold(PG_GETARG_INT32(1));
-		JoinQuery(fcinfo, &output);
-	}
+	ReturnPairs(fcinfo, 1, false);
 	return (Datum) 0;
 }
 
 /* similar_pairs(query text, max_distances int[] [, key_type anyelement]) */
 VAMHASH_FUNCTION(vamhash_similar_pairs_consensus)
 {
-	PairsOutput output = {};
+	ReturnPairs(fcinfo, 1, true);
+	return (Datum) 0;
+}
 
-	if (!ReturnEmptyIfNull(fcinfo))
-	{
-		GetThresholds(PG_GETARG_ARRAYTYPE_P(1), &output.params);
-		output.as_array = true;
-		JoinQuery(fcinfo, &output);
-	}
+/* similar_pairs_between(left_query, right_query text, max_distance int [, key_type anyelement]) */
+VAMHASH_FUNCTION(vamhash_similar_pairs_between)
+{
+	ReturnPairs(fcinfo, 2, false);
+	return (Datum) 0;
+}
+
+/* similar_pairs_between(left_query, right_query text, max_distances int[] [, key_type …]) */
+VAMHASH_FUNCTION(vamhash_similar_pairs_between_consensus)
+{
+	ReturnPairs(fcinfo, 2, true);
 	return (Datum) 0;
 }

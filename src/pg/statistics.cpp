@@ -1,6 +1,6 @@
 /*
  * statistics.cpp
- *		View vamhash_stat: this session's last work, and its totals.
+ *		View vamhash_stat: this session's last work, its totals, its engines' sandboxes.
  *
  * The last work is a list of names and values, as whoever did it fills it; the totals
  * are counted where things happen. Both are of this process: what a parallel worker does
@@ -16,6 +16,8 @@ extern "C"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 }
+
+#include "pg/engine_client.hpp"
 
 /* More than any work tells of itself. */
 #define MAX_LAST_ENTRIES 64
@@ -100,7 +102,17 @@ PutCounter(ReturnSetInfo *info, const char *name, const char *value)
 	tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
 }
 
-/* vamhash_counters(): the last work's entries as they were filled, then the totals. */
+/* Put what the session's last engine of a role has put around itself, if there was one. */
+static void
+PutSandbox(ReturnSetInfo *info, const char *name, EngineRole role)
+{
+	const char *sandbox = EngineSandbox(role);
+
+	if (sandbox != NULL)
+		PutCounter(info, name, sandbox);
+}
+
+/* vamhash_counters(): the last work's entries as they were filled, the totals, the sandboxes. */
 VAMHASH_FUNCTION(vamhash_counters)
 {
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -114,5 +126,7 @@ VAMHASH_FUNCTION(vamhash_counters)
 		snprintf(text, sizeof(text), UINT64_FORMAT, totals[i]);
 		PutCounter(info, total_names[i], text);
 	}
+	PutSandbox(info, "decode_sandbox", ENGINE_DECODE);
+	PutSandbox(info, "compute_sandbox", ENGINE_COMPUTE);
 	return (Datum) 0;
 }

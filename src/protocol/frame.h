@@ -3,14 +3,20 @@
 // A frame is a 16-byte header and up to 1 MB of payload; both ends run on one machine, so numbers
 // are in its byte order. The engine speaks first (HELLO). After that every exchange is a request
 //
-//     BEGIN_HASH | BEGIN_PAIRS,  DATA ...,  END
+//     BEGIN_HASH | BEGIN_PAIRS | BEGIN_GROUPS,  DATA ...,  END
 //
 // answered, once END has been read and not before, by
 //
 //     RESULT ...,  DONE      or      ERROR  (also after some RESULTs)
 //
-// with the request's id in every frame. Because one end always listens while the other speaks, a
-// full socket can never block both. To cancel, the backend kills the engine.
+// with the request's id in every frame; PROGRESS may come between RESULTs. A join of two sets has a
+// second DATA ..., END, of the right set. For groups the engine answers with the rows that are in
+// one and with ASK instead of DONE; the backend ranks these rows' keys, sends the ranks as another
+// DATA ..., END, and the engine answers with the groups. Where no row is in one, DONE comes at
+// once.
+//
+// Because one end always listens while the other speaks, a full socket can never block both. To
+// cancel, the backend kills the engine.
 //
 // This header is included on both sides of the border, so it holds plain structs and constants.
 #pragma once
@@ -19,7 +25,7 @@
 
 namespace vamhash::protocol {
 
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;
 constexpr std::uint32_t magic = 0x31484d56; // "VMH1" in memory on a little-endian machine
 constexpr std::uint32_t max_payload = 1U << 20;
 constexpr std::uint32_t max_columns = 8; // hashes compared for one row by a join
@@ -36,6 +42,9 @@ enum class Operation : std::uint16_t {
     result = 6,
     done = 7,
     error = 8,
+    begin_groups = 9,
+    ask = 10,
+    progress = 11,
 };
 
 /// Status of an ERROR frame. The first eight are ImageStatus (codec/image.h) to the number.
@@ -51,7 +60,13 @@ enum class Fault : std::uint16_t {
     out_of_memory = 100,
     internal = 101,
     bad_request = 102,
+    too_many_pairs = 103,
+    memory_limit = 104,
+    method_missing = 105, // a join method whose plugin is not installed
 };
+
+/// An ERROR's payload is its message; a second line, where there is one, is a detail. Hints are the
+/// backend's: it knows what a user can do.
 
 struct FrameHeader {
     std::uint32_t magic;
@@ -97,19 +112,32 @@ struct HashResult {
 };
 static_assert(sizeof(HashResult) == 56);
 
+/// How pairs are found; the numbers are JoinMethod's (join/similar_pairs.h).
+enum class Method : std::uint32_t { automatic = 0, blocks = 1, brute = 2, faiss = 3 };
+
+/// Limits and means of a join.
+struct JoinSettings {
+    std::uint64_t memory_limit; // bytes; 0: half of what the engine finds it could have
+    std::uint64_t max_pairs;    // 0: none
+    std::uint32_t threads;      // 0: all cores
+    std::uint32_t method;       // a Method
+};
+static_assert(sizeof(JoinSettings) == 24);
+
 /// Payload of BEGIN_PAIRS. DATA frames then carry whole rows of `columns` 64-bit hashes each,
 /// END nothing.
 struct PairsRequest {
+    JoinSettings settings;
     std::uint32_t columns; // 1 .. max_columns
-    std::uint32_t threads; // 0: all cores
+    std::uint32_t sets;    // 1: pairs within it; 2: of the left and the right one
     std::uint8_t thresholds[max_columns];
 };
-static_assert(sizeof(PairsRequest) == 16);
+static_assert(sizeof(PairsRequest) == 40);
 
 /// RESULT frames of a join carry whole records of pair_record_size(columns) bytes: this, then the
 /// distance in every column, one byte each, padded to a multiple of 4.
 struct PairRecord {
-    std::uint32_t a; // row numbers from 0, a < b
+    std::uint32_t a; // row numbers from 0; within one set a < b
     std::uint32_t b;
 };
 
@@ -118,10 +146,76 @@ constexpr std::uint32_t pair_record_size(std::uint32_t columns) {
     return sizeof(PairRecord) + ((columns + 3) / 4 * 4);
 }
 
+enum class GroupMethod : std::uint32_t { star = 0, complete = 1, connected = 2 };
+
+/// Payload of BEGIN_GROUPS. DATA frames then carry 64-bit hashes, END nothing.
+struct GroupsRequest {
+    JoinSettings settings; // max_pairs has no effect: pairs are not returned
+    std::uint32_t threshold;
+    std::uint32_t method; // a GroupMethod
+};
+static_assert(sizeof(GroupsRequest) == 32);
+
+/// Before ASK, RESULT frames carry the rows that have another within the threshold, ascending.
+struct GroupedRow {
+    std::uint32_t row;
+    std::uint32_t value; // rows have the same one if and only if their hashes are equal
+};
+static_assert(sizeof(GroupedRow) == 8);
+
+/// The backend's DATA frames then carry one 32-bit rank for each of these rows, in the same order:
+/// keys compare as their ranks do. Rows of one key, whose hashes must be equal, have the same rank
+/// and count once: the first of them. RESULT frames after that carry the members, group by group in
+/// order, within a group by rank.
+struct GroupMember {
+    std::uint32_t row;
+    std::uint32_t group;    // from 1, in the order of the groups' least ranks
+    std::uint32_t size;     // of the group
+    std::uint8_t distance;  // to the group's centre
+    std::uint8_t diameter;  // of the group
+    std::uint8_t is_center; // 0 or 1
+    std::uint8_t unused;
+};
+static_assert(sizeof(GroupMember) == 16);
+
+/// Payload of PROGRESS: JoinProgress (join/report.h).
+struct Progress {
+    std::uint32_t phase;
+    std::uint32_t unused;
+    std::uint64_t done;
+    std::uint64_t total;
+    std::uint64_t candidates;
+    std::uint64_t pairs;
+    double estimated_pairs; // < 0: not known
+};
+static_assert(sizeof(Progress) == 48);
+
 /// Payload of DONE.
 struct Done {
     std::uint64_t result_bytes; // of payload in the request's RESULT frames
 };
 static_assert(sizeof(Done) == 8);
+
+/// Payload of DONE after a join: JoinReport (join/report.h).
+struct JoinDone {
+    Done done;
+    std::uint64_t left_rows;
+    std::uint64_t right_rows;
+    std::uint64_t left_values;
+    std::uint64_t right_values;
+    std::uint64_t pairs;
+    std::uint64_t candidates;
+    std::uint64_t tables;
+    std::uint64_t passes;
+    std::uint64_t memory_bytes; // the engine's peak
+    double grouping_seconds;
+    double planning_seconds;
+    double comparing_seconds;
+    double forming_seconds;
+    std::uint32_t threads;
+    char isa[12];    // zero-filled
+    char scheme[96]; // zero-filled
+};
+static_assert(sizeof(JoinDone) == 224);
 
 } // namespace vamhash::protocol

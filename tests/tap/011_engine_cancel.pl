@@ -46,6 +46,28 @@ sub session_works
 	return;
 }
 
+# A type of keys whose comparison takes so long that sorting a few is work for minutes.
+$node->safe_psql(
+	'postgres', q{
+	CREATE TYPE slow_key AS (i int);
+	CREATE FUNCTION slow_compare(slow_key, slow_key) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+	BEGIN
+		PERFORM pg_sleep(0.01);
+		RETURN btint4cmp($1.i, $2.i);
+	END $$;
+	CREATE FUNCTION slow_less(slow_key, slow_key) RETURNS boolean LANGUAGE sql IMMUTABLE
+		AS 'SELECT slow_compare($1, $2) < 0';
+	DO $$
+	BEGIN
+		FOR i IN 1 .. 5 LOOP
+			EXECUTE format('CREATE OPERATOR %s (FUNCTION = slow_less, LEFTARG = slow_key,
+				RIGHTARG = slow_key)', repeat('<', i));
+		END LOOP;
+	END $$;
+	CREATE OPERATOR CLASS slow_ops DEFAULT FOR TYPE slow_key USING btree AS
+		OPERATOR 1 <, OPERATOR 2 <<, OPERATOR 3 <<<, OPERATOR 4 <<<<, OPERATOR 5 <<<<<,
+		FUNCTION 1 slow_compare(slow_key, slow_key)});
+
 # Timeout and cancel in every phase of a call.
 {
 	my $session = VamhashTest::Session->new($node);
@@ -56,7 +78,16 @@ sub session_works
 		[ 'computing', $long_join ],
 		[
 			'receiving pairs',
-			q{SELECT count(*) FROM similar_pairs('SELECT i, h FROM hashes', 64)}
+			q{SET vamhash.max_pairs = 0; SELECT count(*) FROM similar_pairs('SELECT i, h FROM hashes', 64)}
+		],
+		[
+			'grouping',
+			q{SELECT count(*) FROM similar_groups('SELECT i, h FROM hashes', 12, 'connected')}
+		],
+		[
+			'ranking keys',
+			q{SELECT count(*) FROM similar_groups('SELECT row(i)::slow_key, (i % 2)::bigint::phash64
+				FROM generate_series(1, 1000) i', 0, 'star', NULL::slow_key)}
 		],
 		[
 			'reading the query',

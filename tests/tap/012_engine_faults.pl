@@ -187,7 +187,7 @@ use strict;
 use warnings;
 
 my $MAGIC = 0x31484d56;
-my ($HELLO, $DATA, $END, $RESULT, $DONE, $ERROR) = (1, 4, 5, 6, 7, 8);
+my ($HELLO, $DATA, $END, $RESULT, $DONE, $ERROR, $ASK, $PROGRESS) = (1, 4, 5, 6, 7, 8, 10, 11);
 my ($home) = $0 =~ m{^(.*)/};
 open my $socket, '+<&=', 3 or exit 9;
 
@@ -219,8 +219,46 @@ sub frame
 	return pack('LLSSL', $MAGIC, length $payload, $operation, $status || 0, $id) . $payload;
 }
 
-sub hello { return frame($HELLO, 0, pack('La28', 1, $_[0])) }
+sub hello { return frame($HELLO, 0, pack('La28', 2, $_[0])) }
 sub done { return frame($DONE, $_[0], pack('Q', $_[1])) }
+
+# The end of a join: after the bytes of results, its report. %changes are of the latter.
+sub joined
+{
+	my ($id, $bytes, %changes) = @_;
+	my %report = (rows => 6, seconds => 0, isa => 'avx2', scheme => '2 parts', more => '', %changes);
+	return frame($DONE, $id, pack('Q10d4La12a96', $bytes, $report{rows}, (0) x 8, (0) x 3,
+		$report{seconds}, 1, $report{isa}, $report{scheme}) . $report{more});
+}
+
+# How far a join is: phase, done, total, estimated pairs.
+sub progress { return pack('LLQ4d', $_[0], 0, $_[1], $_[2], 0, 0, $_[3]) }
+
+# Rows that are similar to others, and members of groups: row, group, size, distance, diameter,
+# is_center.
+sub rows { return join '', map { pack('LL', $_, 0) } @_ }
+sub member { return pack('LLLCCCx', @_) }
+
+# The beginning of an answer with groups: rows 0, 1, 3, 4 and 5, for which it takes the ranks.
+sub ask
+{
+	my ($id) = @_;
+	give(frame($RESULT, $id, rows(0, 1, 3, 4, 5)), frame($ASK, $id, ''));
+	my ($operation, $length);
+	do
+	{
+		(undef, $length, $operation) = unpack 'LLS', take(16);
+		take($length);
+	} until ($operation == $END);
+}
+
+# An answer with these members.
+sub groups
+{
+	my ($id, @members) = @_;
+	ask($id);
+	return frame($RESULT, $id, join '', @members), joined($id, 40 + 16 * @members);
+}
 sub hashes { my $size = shift; return pack('Q5LLa8', (0) x 5, $size, $size, @_) }
 sub pair { return pack('LLCx3', @_) }
 
@@ -266,6 +304,85 @@ my %behaviours = (
 	'a part of a pair' => sub { frame($RESULT, $_[0], pair(0, 1, 0) . 'x') },
 	'pairs, then an error' => sub { frame($RESULT, $_[0], pair(0, 1, 0)), frame($ERROR, $_[0], 'enough', 101) },
 	'pairs without end' => sub { give(frame($RESULT, $_[0], pair(0, 1, 0) x 1000)) while 1 },
+	'an honest join' => sub {
+		frame($PROGRESS, $_[0], progress(1, 0, 0, -1)), frame($RESULT, $_[0], pair(0, 1, 0)),
+		  frame($PROGRESS, $_[0], progress(3, 1, 2, 1)), joined($_[0], 12);
+	},
+	'ASK in a join of pairs' => sub { frame($ASK, $_[0], '') },
+	'ASK for an image' => sub { frame($ASK, $_[0], '') },
+	'PROGRESS for an image' => sub { frame($PROGRESS, $_[0], progress(1, 0, 0, -1)) },
+	'PROGRESS too short' => sub { frame($PROGRESS, $_[0], substr progress(1, 0, 0, -1), 1) },
+	'PROGRESS in no phase' => sub { frame($PROGRESS, $_[0], progress(0, 0, 0, -1)) },
+	'PROGRESS in an unknown phase' => sub { frame($PROGRESS, $_[0], progress(5, 0, 0, -1)) },
+	'PROGRESS beyond the end' => sub { frame($PROGRESS, $_[0], progress(3, 8, 7, -1)) },
+	'PROGRESS to no number' => sub { frame($PROGRESS, $_[0], progress(3, 1, 7, 9**9**9 / 9**9**9)) },
+	'PROGRESS without end' => sub { give(frame($PROGRESS, $_[0], progress(3, 1, 7, 1e300)) x 100) while 1 },
+	'PROGRESS after DONE' => sub { joined($_[0], 0), frame($PROGRESS, $_[0], progress(3, 1, 7, -1)) },
+	'DONE without a report' => sub { done($_[0], 0) },
+	'DONE with a longer report' => sub { joined($_[0], 0, more => 'x') },
+	'a report of other rows' => sub { joined($_[0], 0, rows => 7) },
+	'a report without end' => sub { joined($_[0], 0, scheme => 'x' x 96) },
+	'a report that is no text' => sub { joined($_[0], 0, isa => "\xe9") },
+	'a report of no time' => sub { joined($_[0], 0, seconds => 9**9**9 / 9**9**9) },
+	'a report of time before' => sub { joined($_[0], 0, seconds => -1) },
+	'too many pairs' => sub { frame($ERROR, $_[0], "so many\nmostly 00", 103) },
+	'no memory' => sub { frame($ERROR, $_[0], 'so large', 104) },
+	'no method' => sub { frame($ERROR, $_[0], 'what is that', 105) },
+	'honest groups' => sub {
+		groups($_[0], member(0, 1, 2, 0, 1, 1), member(3, 1, 2, 1, 1, 0),
+			member(4, 2, 3, 1, 2, 0), member(5, 2, 3, 0, 2, 1), member(1, 2, 3, 1, 2, 0));
+	},
+	'no groups' => sub { joined($_[0], 0) },
+	'groups without ASK' => sub { frame($RESULT, $_[0], rows(0, 1)), joined($_[0], 16) },
+	'ASK about nothing' => sub { frame($ASK, $_[0], '') },
+	'ASK about one row' => sub { frame($RESULT, $_[0], rows(2)), frame($ASK, $_[0], '') },
+	'ASK with words' => sub { frame($RESULT, $_[0], rows(0, 1)), frame($ASK, $_[0], 'please') },
+	'ASK, and on without an answer' => sub {
+		frame($RESULT, $_[0], rows(0, 1)), frame($ASK, $_[0], ''),
+		  frame($RESULT, $_[0], member(0, 1, 2, 0, 0, 1));
+	},
+	'ASK, then never' => sub { give(frame($RESULT, $_[0], rows(0, 1)), frame($ASK, $_[0], '')); sleep 1000 },
+	'ASK again' => sub { ask($_[0]); frame($ASK, $_[0], '') },
+	'a part of a row' => sub { frame($RESULT, $_[0], rows(0, 1) . 'x') },
+	'rows in no order' => sub { frame($RESULT, $_[0], rows(1, 0)) },
+	'a row twice' => sub { frame($RESULT, $_[0], rows(0, 0)) },
+	'a row twice in two frames' => sub { frame($RESULT, $_[0], rows(0, 1)), frame($RESULT, $_[0], rows(1, 2)) },
+	'a row beyond the last' => sub { frame($RESULT, $_[0], rows(0, 6)) },
+	'a part of a member' => sub { groups($_[0], 'x') },
+	'a member that was not asked about' =>
+	  sub { groups($_[0], member(0, 1, 2, 0, 0, 1), member(2, 1, 2, 0, 0, 0)) },
+	'a member beyond the last row' => sub { groups($_[0], member(0xffffffff, 1, 2, 0, 0, 1)) },
+	'a member twice' => sub { groups($_[0], member(0, 1, 2, 0, 0, 1), member(0, 1, 2, 0, 0, 0)) },
+	'a member of two groups' => sub {
+		groups($_[0], member(0, 1, 2, 0, 0, 1), member(3, 1, 2, 0, 0, 0),
+			member(4, 2, 2, 0, 0, 1), member(3, 2, 2, 0, 0, 0));
+	},
+	'members in no order' => sub { groups($_[0], member(3, 1, 2, 0, 0, 1), member(0, 1, 2, 0, 0, 0)) },
+	'a group numbered 0' => sub { groups($_[0], member(0, 0, 2, 0, 0, 1)) },
+	'groups with a gap' => sub { groups($_[0], member(0, 2, 2, 0, 0, 1)) },
+	'groups in no order' => sub {
+		groups($_[0], member(3, 1, 2, 0, 0, 1), member(4, 1, 2, 0, 0, 0),
+			member(0, 2, 2, 0, 0, 1), member(5, 2, 2, 0, 0, 0));
+	},
+	'a group of one' => sub { groups($_[0], member(0, 1, 1, 0, 0, 1)) },
+	'a group of more rows than there are' => sub { groups($_[0], member(0, 1, 6, 0, 0, 1)) },
+	'a group that ends too early' => sub {
+		groups($_[0], member(0, 1, 3, 0, 0, 1), member(3, 1, 3, 0, 0, 0), member(4, 2, 2, 0, 0, 1));
+	},
+	'a group that ends too late' => sub {
+		groups($_[0], member(0, 1, 2, 0, 0, 1), member(3, 1, 2, 0, 0, 0), member(4, 1, 2, 0, 0, 0));
+	},
+	'a last group that does not end' => sub { groups($_[0], member(0, 1, 2, 0, 0, 1)) },
+	'a size that changes' => sub { groups($_[0], member(0, 1, 2, 0, 0, 1), member(3, 1, 3, 0, 0, 0)) },
+	'a diameter that changes' => sub { groups($_[0], member(0, 1, 2, 0, 1, 1), member(3, 1, 2, 0, 0, 0)) },
+	'no centre' => sub { groups($_[0], member(0, 1, 2, 0, 0, 0), member(3, 1, 2, 0, 0, 0)) },
+	'two centres' => sub { groups($_[0], member(0, 1, 2, 0, 0, 1), member(3, 1, 2, 0, 0, 1)) },
+	'a centre of another kind' => sub { groups($_[0], member(0, 1, 2, 0, 0, 2)) },
+	'a centre far from itself' => sub { groups($_[0], member(0, 1, 2, 1, 1, 1)) },
+	'a member too far away' => sub { groups($_[0], member(0, 1, 2, 4, 4, 0)) },
+	'a member beyond the diameter' => sub { groups($_[0], member(0, 1, 2, 2, 1, 0)) },
+	'a diameter too great' => sub { groups($_[0], member(0, 1, 2, 0, 7, 1)) },
+	'groups, then an error' => sub { ask($_[0]); frame($ERROR, $_[0], 'enough', 101) },
 );
 
 open my $file, '<', "$home/behaviour" or exit 9;
@@ -316,6 +433,21 @@ install_engine($hostile_engine);
 {
 	my $hostile = VamhashTest::Session->new($node);
 	is($hostile->value($dhash), '0' x 16, 'the hostile engine can speak the protocol');
+	my $six = 'SELECT (ARRAY[1, 8, 3, 4, 5, 6])[i], h FROM hashes WHERE i <= 6';
+	foreach my $case (
+		[ 'an honest join', "SELECT * FROM similar_pairs('$six', 3)", '1|8|0' ],
+		[
+			'honest groups',
+			"SELECT * FROM similar_groups('$six', 3)",
+			"1|1|t|0|2|1\n1|4|f|1|2|1\n2|5|f|1|3|2\n2|6|t|0|3|2\n2|8|f|1|3|2"
+		],
+		[ 'no groups', "SELECT * FROM similar_groups('$six', 3)", '' ])
+	{
+		my ($behaviour, $sql, $answer) = @$case;
+		write_file("$directory/behaviour", $behaviour);
+		kill_engines('KILL', $hostile);
+		is($hostile->value($sql), $answer, "it can speak it: $behaviour");
+	}
 	$hostile->quit;
 }
 
@@ -370,6 +502,59 @@ hostile('a part of a pair', $violation->('a part of a pair'), $pairs);
 hostile('pairs, then an error', qr/^38000: enough$/, $pairs);
 hostile('pairs without end', $violation->('more pairs than there are'), $pairs);
 hostile('empty results without end', $timed_out, $pairs);
+
+# Frames that only joins have.
+hostile('ASK in a join of pairs', $violation->('unexpected operation'), $pairs);
+hostile('ASK for an image', $violation->('expected the hashes of one image'));
+hostile('PROGRESS for an image', $violation->('expected the hashes of one image'));
+hostile('PROGRESS too short', $violation->('PROGRESS has a wrong length'), $pairs);
+hostile("PROGRESS $_", $violation->('PROGRESS that cannot be'), $pairs)
+  foreach 'in no phase', 'in an unknown phase', 'beyond the end', 'to no number';
+hostile('PROGRESS without end', $timed_out, $pairs);
+hostile('PROGRESS after DONE', $violation->('bytes after DONE'), $pairs);
+hostile("DONE $_", $violation->('DONE has a wrong length'), $pairs)
+  foreach 'without a report', 'with a longer report';
+hostile('a report of other rows', $violation->('a report of other rows'), $pairs);
+hostile("a report $_", $violation->('a report that cannot be'), $pairs)
+  foreach 'without end', 'that is no text', 'of no time', 'of time before';
+hostile('too many pairs',
+	qr/^53400: so many\nDETAIL:  "vamhash.max_pairs" is 100000000. mostly 00\nHINT:  .* raise "vamhash.max_pairs"\.$/,
+	$pairs);
+hostile('no memory', qr/^53200: so large\nHINT:  .*"vamhash.memory_limit"\.$/, $pairs);
+hostile('no method', qr/^0A000: what is that\nHINT:  .*"vamhash.join_method" to auto\.$/, $pairs);
+
+# Groups. Keys are such that rows 0 and 3, and 4, 5 and 1 are in order.
+my $groups = q{SELECT group_id, key FROM similar_groups(
+	'SELECT (ARRAY[1, 8, 3, 4, 5, 6])[i], h FROM hashes WHERE i <= 6', 3)};
+hostile('groups without ASK', $violation->('DONE without ASK'), $groups);
+hostile("ASK about $_", $violation->('ASK about no rows'), $groups) foreach 'nothing', 'one row';
+hostile('ASK with words', $violation->('ASK has a wrong length'), $groups);
+hostile('ASK, and on without an answer', $violation->('bytes after ASK'), $groups);
+hostile('ASK, then never', $timed_out, $groups);
+hostile('ASK again', $violation->('unexpected operation'), $groups);
+hostile('a part of a row', $violation->('a part of a row'), $groups);
+hostile("$_", $violation->('rows that are not there, or not in order'), $groups)
+  foreach 'rows in no order', 'a row twice', 'a row twice in two frames', 'a row beyond the last';
+hostile('a part of a member', $violation->('a part of a member'), $groups);
+hostile("a member $_", $violation->('a member that is not there, or in two groups'), $groups)
+  foreach 'that was not asked about', 'beyond the last row', 'twice', 'of two groups';
+hostile($_, $violation->('members that are not in order'), $groups)
+  foreach 'members in no order', 'a group numbered 0';
+hostile($_, $violation->('groups that are not in order'), $groups)
+  foreach 'groups with a gap', 'groups in no order';
+hostile("a group of $_", $violation->('a group of a size that cannot be'), $groups)
+  foreach 'one', 'more rows than there are';
+hostile($_, $violation->('a group that is not whole'), $groups)
+  foreach 'a group that ends too early', 'a group that ends too late',
+  'a last group that does not end', 'no centre';
+hostile("a $_ that changes", $violation->('members of one group that contradict each other'), $groups)
+  foreach 'size', 'diameter';
+hostile('two centres', $violation->('a group of two centres'), $groups);
+hostile("a centre $_", $violation->('a centre that is none'), $groups)
+  foreach 'of another kind', 'far from itself';
+hostile($_, $violation->('a member beyond the distance asked for'), $groups)
+  foreach 'a member too far away', 'a member beyond the diameter', 'a diameter too great';
+hostile('groups, then an error', qr/^38000: enough$/, $groups);
 
 # The end of a backend ends even an engine that neither reads, nor answers, nor takes a signal.
 {
