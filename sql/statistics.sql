@@ -7,6 +7,7 @@ SELECT name, CASE
 		WHEN name LIKE '%seconds%' THEN regexp_replace(value, '^\d+\.\d{6}$', 'seconds')
 		WHEN name = 'last_memory_bytes' THEN (value::bigint > 1000000)::text
 		WHEN name = 'last_instructions' THEN (value IN ('scalar', 'avx2', 'avx512', 'neon'))::text
+		WHEN name ~ 'sandbox' THEN (value ~ '^(none|seccomp|landlock|seccomp, landlock)$')::text
 		ELSE value END AS value
 FROM vamhash_stat;
 SELECT sum(value::float8) FILTER (WHERE name LIKE 'last_seconds%') > 0 AS took_time FROM vamhash_stat;
@@ -24,7 +25,8 @@ SELECT dhash('no image');
 SET vamhash.max_image_bytes = 4;
 SELECT dhash('no image');
 RESET vamhash.max_image_bytes;
-SELECT * FROM vamhash_stat WHERE name !~ 'seconds|memory|instructions';
+SELECT * FROM vamhash_stat WHERE name !~ 'seconds|memory|instructions|sandbox';
+SELECT name FROM vamhash_stat WHERE name ~ 'sandbox';
 
 -- A join inside a join counts too; the one around it is the last to be complete.
 SELECT count(*) FROM similar_pairs($$

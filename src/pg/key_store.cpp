@@ -308,6 +308,7 @@ ReadKeys(KeyStore *store, const uint32 *rows, int count, Datum *keys)
 		uint32 row = (uint32) (store->order[i] >> 32);
 		uint32 place = (uint32) store->order[i];
 
+		CHECK_FOR_INTERRUPTS(); /* a batch reads for some tens of milliseconds */
 		keys[place] = i > 0 && row == (uint32) (store->order[i - 1] >> 32)
 						  ? keys[(uint32) store->order[i - 1]]
 						  : ReadKey(store, row);

@@ -146,6 +146,7 @@ PutBatch(PairsOutput *output, PairBatch *batch)
 		Datum a = batch->keys[i];
 		Datum b = batch->keys[batch->count + i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (output->join->sets == 1)
 			PutPairInOrder(output, a, b, (const uint8 *) record);
 		else
