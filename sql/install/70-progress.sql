@@ -3,17 +3,18 @@
 CREATE FUNCTION vamhash_jobs(
 	OUT pid integer, OUT role oid, OUT database oid, OUT kind text, OUT phase text,
 	OUT done bigint, OUT total bigint, OUT phase_started timestamptz, OUT started timestamptz,
-	OUT rows bigint, OUT candidates bigint, OUT pairs bigint, OUT estimated_pairs bigint
+	OUT rows bigint, OUT candidates bigint, OUT pairs bigint, OUT estimated_pairs bigint,
+	OUT bad bigint, OUT bytes bigint
 ) RETURNS SETOF record
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
 COMMENT ON FUNCTION vamhash_jobs() IS 'running jobs, for the view vamhash_progress';
 
 CREATE VIEW vamhash_progress AS
 SELECT j.pid, r.rolname AS role, d.datname AS database, j.kind, j.phase, j.done, j.total,
-	NULL::bigint AS bad,
+	j.bad,
 	-- By the clock: now() stands still in a transaction that watches.
 	j.done / nullif(extract(epoch FROM clock_timestamp() - j.phase_started), 0)::float8 AS per_second,
-	NULL::bigint AS bytes, NULL::text AS device, j.started,
+	j.bytes, NULL::text AS device, j.started,
 	j.rows, j.candidates, j.pairs, j.estimated_pairs
 FROM vamhash_jobs() j
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = j.role
@@ -28,12 +29,12 @@ COMMENT ON COLUMN vamhash_progress.database IS 'database that it is connected to
 COMMENT ON COLUMN vamhash_progress.kind IS 'function or procedure that runs it';
 COMMENT ON COLUMN vamhash_progress.phase IS 'what it is doing';
 COMMENT ON COLUMN vamhash_progress.done IS
-	'how much of this phase is done: rows read, or pairs returned';
+	'how much of this phase is done: rows read, pairs returned, or images hashed';
 COMMENT ON COLUMN vamhash_progress.total IS 'how much there is to do in this phase';
-COMMENT ON COLUMN vamhash_progress.bad IS 'images that could not be hashed';
+COMMENT ON COLUMN vamhash_progress.bad IS 'of the images that are done, those whose status is not ok';
 COMMENT ON COLUMN vamhash_progress.per_second IS
 	'done, divided by the seconds since this phase began: its mean speed up to this moment';
-COMMENT ON COLUMN vamhash_progress.bytes IS 'bytes of images read';
+COMMENT ON COLUMN vamhash_progress.bytes IS 'bytes of images given to the engine';
 COMMENT ON COLUMN vamhash_progress.device IS 'device that computes';
 COMMENT ON COLUMN vamhash_progress.started IS 'when the job began';
 COMMENT ON COLUMN vamhash_progress.rows IS

@@ -43,13 +43,15 @@ struct DecodeOptions {
     // 64 pixels or more, and luma only; other formats as exact
     bool fast = false;
     bool orient = false; // apply the EXIF orientation before hashing
+    bool keep_truncated = false;
     std::uint64_t max_pixels = 500'000'000;
 };
 
 struct ImageInfo {
     std::uint32_t width = 0; // pixels, as shown: after orientation where that was asked for
     std::uint32_t height = 0;
-    std::string_view format; // "jpeg", "png", ...
+    std::string_view format;    // "jpeg", "png", ...
+    std::string truncated = {}; // what is missing, empty: nothing
 };
 
 /// Receives one image's grey pixels (Pillow's "L"), top row first.

@@ -1,11 +1,13 @@
 #include "engine/channel.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <poll.h>
 #include <string>
-#include <sys/socket.h>
+#include <sys/uio.h>
+#include <utility>
 
 namespace vamhash {
 
@@ -20,28 +22,61 @@ constexpr std::size_t max_error_line = 499; // bytes; a sentence is enough
     throw ChannelError(std::string(action) + ": " + std::strerror(errno));
 }
 
-// A library's message may quote the image: ASCII only, which may also be cut anywhere.
-std::string error_line(std::string_view words) {
-    std::string line(words.substr(0, max_error_line));
+} // namespace
+
+std::string printable(std::string_view text, std::size_t max_length) {
+    std::string line(text.substr(0, max_length));
     std::ranges::replace_if(
         line, [](char c) { return c < ' ' || c > '~'; }, '?');
     return line;
 }
 
-} // namespace
-
 Channel::Channel(int socket) : socket_(socket), input_(input_buffer_size) {}
 
-std::size_t Channel::receive(std::span<std::byte> bytes) const {
+// A message with a descriptor ends what one call receives, so there is room for one message's.
+std::size_t Channel::receive(std::span<std::byte> bytes) {
     for (;;) {
-        const ssize_t got = recv(socket_, bytes.data(), bytes.size(), 0);
+        alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control;
+        iovec piece{.iov_base = bytes.data(), .iov_len = bytes.size()};
+        msghdr message{};
+        message.msg_iov = &piece;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        const ssize_t got = recvmsg(socket_, &message, MSG_CMSG_CLOEXEC);
         if (got >= 0) {
+            keep_descriptors(message);
             return static_cast<std::size_t>(got);
         }
         if (errno != EINTR) {
             fail("receiving from the backend");
         }
     }
+}
+
+/// Keeps the descriptor that a message brought.
+void Channel::keep_descriptors(msghdr& message) {
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+         part = CMSG_NXTHDR(&message, part)) {
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS &&
+            part->cmsg_len == CMSG_LEN(sizeof(int))) {
+            int number = -1;
+            std::memcpy(&number, CMSG_DATA(part), sizeof number);
+            descriptors_.emplace_back(number);
+        }
+    }
+    if ((message.msg_flags & MSG_CTRUNC) != 0) {
+        throw ChannelError("a descriptor was sent that could not be received");
+    }
+}
+
+Descriptor Channel::take_descriptor() {
+    Descriptor taken;
+    if (!descriptors_.empty()) {
+        taken = std::move(descriptors_.front());
+        descriptors_.pop_front();
+    }
+    return taken;
 }
 
 std::optional<protocol::FrameHeader> Channel::read_header(std::chrono::seconds idle) {
@@ -140,9 +175,9 @@ void Channel::write(protocol::Operation operation, std::uint32_t id,
 
 void Channel::write_error(std::uint32_t id, protocol::Fault fault, std::string_view message,
                           std::string_view detail) {
-    std::string text = error_line(message);
+    std::string text = printable(message, max_error_line);
     if (!detail.empty()) {
-        text += '\n' + error_line(detail);
+        text += '\n' + printable(detail, max_error_line);
     }
     write(protocol::Operation::error, id, std::as_bytes(std::span(text.data(), text.size())),
           fault);

@@ -5,15 +5,19 @@
 #error "postgres.h belongs to src/pg only"
 #endif
 
+#include "engine/descriptor.h"
 #include "protocol/frame.h"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <string_view>
+#include <sys/socket.h>
 #include <vector>
 
 namespace vamhash {
@@ -23,6 +27,10 @@ class ChannelError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
 };
+
+/// The first bytes of a text, such as a library's message that quotes an image: ASCII only, so that
+/// they may be cut anywhere, and others as question marks.
+std::string printable(std::string_view text, std::size_t max_length);
 
 class Channel {
   public:
@@ -37,6 +45,10 @@ class Channel {
 
     /// Reads `length` bytes of payload and drops them. Allocates nothing.
     void skip_payload(std::size_t length);
+
+    /// The descriptor that came with the frame whose header was read last, or with an earlier one
+    /// that nobody took; without a number where there is none.
+    Descriptor take_descriptor();
 
     /// Reads a payload that must have exactly the size of T.
     template <typename T>
@@ -61,13 +73,15 @@ class Channel {
     void flush();
 
   private:
-    [[nodiscard]] std::size_t receive(std::span<std::byte> bytes) const;
+    [[nodiscard]] std::size_t receive(std::span<std::byte> bytes);
+    void keep_descriptors(msghdr& message);
     void send_all(std::span<const std::byte> bytes) const;
 
     int socket_;
     std::vector<std::byte> input_;
     std::size_t input_begin_ = 0;
     std::size_t input_end_ = 0;
+    std::deque<Descriptor> descriptors_; // received, not taken
     std::vector<std::byte> output_;
 };
 

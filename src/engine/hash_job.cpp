@@ -1,6 +1,5 @@
 #include "engine/hash_job.h"
 
-#include "engine/hash_image.h"
 #include "engine/request.h"
 
 #include <string>
@@ -9,6 +8,29 @@ namespace vamhash {
 
 static_assert(static_cast<int>(protocol::Fault::image_timeout) ==
               static_cast<int>(ImageStatus::timeout));
+
+DecodeOptions decode_options(std::uint32_t flags, std::uint64_t max_pixels) {
+    DecodeOptions options;
+    options.fast = (flags & protocol::hash_fast) != 0;
+    options.orient = (flags & protocol::hash_orient) != 0;
+    options.max_pixels = max_pixels;
+    return options;
+}
+
+protocol::HashResult hash_result(const HashedImage& hashed) {
+    protocol::HashResult result{
+        .dhash = hashed.hashes.dhash,
+        .ahash = hashed.hashes.ahash,
+        .whash = hashed.hashes.whash,
+        .phash = hashed.hashes.phash,
+        .whash16 = hashed.hashes.whash16,
+        .width = hashed.info.width,
+        .height = hashed.info.height,
+        .format = {},
+    };
+    hashed.info.format.copy(result.format, sizeof result.format - 1);
+    return result;
+}
 
 void answer_hash(Channel& channel, const protocol::FrameHeader& begin) {
     const auto request = channel.read_struct<protocol::HashRequest>(begin);
@@ -27,23 +49,8 @@ void answer_hash(Channel& channel, const protocol::FrameHeader& begin) {
         throw ImageError(ImageStatus::too_large,
                          "image has more than " + std::to_string(request.max_bytes) + " bytes");
     }
-    const DecodeOptions options{
-        .fast = (request.flags & protocol::hash_fast) != 0,
-        .orient = (request.flags & protocol::hash_orient) != 0,
-        .max_pixels = request.max_pixels,
-    };
-    const HashedImage hashed = hash_image(image, request.wanted, options);
-    protocol::HashResult result{
-        .dhash = hashed.hashes.dhash,
-        .ahash = hashed.hashes.ahash,
-        .whash = hashed.hashes.whash,
-        .phash = hashed.hashes.phash,
-        .whash16 = hashed.hashes.whash16,
-        .width = hashed.info.width,
-        .height = hashed.info.height,
-        .format = {},
-    };
-    hashed.info.format.copy(result.format, sizeof result.format - 1);
+    const DecodeOptions options = decode_options(request.flags, request.max_pixels);
+    const auto result = hash_result(hash_image(image, request.wanted, options));
     channel.write_struct(protocol::Operation::result, begin.id, result);
     channel.write_struct(protocol::Operation::done, begin.id,
                          protocol::Done{.result_bytes = sizeof result});

@@ -41,6 +41,9 @@ static int serve_backend(Role role, pid_t backend, std::chrono::seconds idle,
                          std::uint64_t memory) {
     settle_beside_backend(backend);
     keep_memory_between_requests();
+    if (role == Role::decode) {
+        keep_threads_small();
+    }
     const std::uint32_t sandbox =
         role == Role::decode ? enter_decode_sandbox(memory, load_codecs) : enter_compute_sandbox();
     try {

@@ -1,9 +1,11 @@
 #include "engine/process.h"
 
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,6 +13,10 @@
 namespace vamhash {
 
 namespace {
+
+// Stacks: codecs keep rows on the heap. The default is what the server was started with, mostly 8
+// MB.
+constexpr std::size_t stack_bytes = std::size_t{1} << 20;
 
 // Exit status 0 matters: an orphan that dies by a signal or exits with 2 or more, adopted by a
 // postmaster that is PID 1 (a container), counts as a crashed backend and restarts the cluster.
@@ -58,6 +64,17 @@ void keep_memory_between_requests() {
     constexpr int kept_bytes = 32 << 20;
     mallopt(M_MMAP_THRESHOLD, kept_bytes);
     mallopt(M_TRIM_THRESHOLD, kept_bytes);
+}
+
+void keep_threads_small() {
+    mallopt(M_ARENA_MAX, 1);
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) == 0) {
+        // A refusal leaves the larger stacks.
+        static_cast<void>(pthread_attr_setstacksize(&attributes, stack_bytes) == 0 &&
+                          pthread_setattr_default_np(&attributes) == 0);
+        pthread_attr_destroy(&attributes);
+    }
 }
 
 } // namespace vamhash

@@ -22,4 +22,9 @@ void settle_beside_backend(pid_t backend);
 /// kernel anew each time costs a page fault every 4 KB.
 void keep_memory_between_requests();
 
+/// Bounds what a thread takes of the process's address space beside what it asks for, which counts
+/// where that is limited: a small stack, and no heap of its own from the allocator. Threads that
+/// hash take their memory in a few pieces, so that they can share one heap.
+void keep_threads_small();
+
 } // namespace vamhash

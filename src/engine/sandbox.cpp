@@ -12,8 +12,9 @@ namespace vamhash {
 
 namespace {
 
-/// Descriptors of `decode`: it is born with four, and loading a library takes one for a moment.
-constexpr rlim_t decode_files = 16;
+/// Descriptors of `decode`: it is born with four, loading a library takes one for a moment, and
+/// the backend gives it files to read.
+constexpr rlim_t decode_files = 16 + protocol::max_files;
 
 /// Descriptors of `compute`: a device driver opens some dozens.
 constexpr rlim_t compute_files = 1024;

@@ -2,6 +2,8 @@
 // the kernel. The names and numbers below are those of <linux/landlock.h>, a stable interface.
 #include "engine/sandbox.h"
 
+#include "engine/descriptor.h"
+
 #include <array>
 #include <cstddef>
 #include <fcntl.h>
@@ -55,23 +57,6 @@ RulesetAttributes everything(long version) {
     }
     return attributes;
 }
-
-/// A descriptor that is closed at its end.
-class Descriptor {
-  public:
-    explicit Descriptor(int number) : number_(number) {}
-    ~Descriptor() {
-        if (number_ >= 0) {
-            close(number_);
-        }
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    [[nodiscard]] int number() const { return number_; }
-
-  private:
-    int number_;
-};
 
 /// Allows reading a file, or all below a directory. What is not there needs no permission.
 void allow_reading(const Descriptor& ruleset, const char* path, std::uint64_t access) {

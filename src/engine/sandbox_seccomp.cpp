@@ -97,6 +97,7 @@ constexpr int decode_calls[] = {
     // time, chance, and how much memory there is (glibc's qsort)
     SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(gettimeofday), SCMP_SYS(time),
     SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(getrandom), SCMP_SYS(sysinfo),
+    SCMP_SYS(getrusage),
     // the end
     SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
@@ -126,6 +127,8 @@ void allow_harmless_arguments(CallFilter& filter) {
     // To the backend and nowhere else.
     filter.add(SCMP_ACT_ALLOW, SCMP_SYS(sendto),
                {argument_is(0, protocol::engine_socket), argument_is(4, 0)});
+    // From the backend: what it sends, and files that it has opened.
+    filter.add(SCMP_ACT_ALLOW, SCMP_SYS(recvmsg), {argument_is(0, protocol::engine_socket)});
     // abort(). fcntl(F_SETOWN) would be another way to send signals.
     filter.add(SCMP_ACT_ALLOW, SCMP_SYS(tgkill),
                {argument_is(0, static_cast<std::uint64_t>(getpid()))});

@@ -2,6 +2,7 @@
 
 #include "engine/groups_job.h"
 #include "engine/hash_job.h"
+#include "engine/images_job.h"
 #include "engine/pairs_job.h"
 #include "join/similar_pairs.h"
 
@@ -23,13 +24,18 @@ static void say_hello(Channel& channel, std::uint32_t sandbox) {
     channel.flush();
 }
 
-/// Reads the whole request, so that an error found now leaves the socket between two frames, then
-/// does its work.
+/// Reads the whole request, so that an error found now leaves the socket between two frames, and
+/// does its work, then or meanwhile.
 static void answer(Channel& channel, Role role, const protocol::FrameHeader& begin) {
     switch (static_cast<Operation>(begin.operation)) {
     case Operation::begin_hash:
         if (role == Role::decode) {
             return answer_hash(channel, begin);
+        }
+        break;
+    case Operation::begin_images:
+        if (role == Role::decode) {
+            return answer_images(channel, begin);
         }
         break;
     case Operation::begin_pairs:

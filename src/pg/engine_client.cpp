@@ -67,6 +67,7 @@ struct Engine
 	pid_t pid;
 	int socket;
 	bool busy;
+	bool deaf;				/* it takes nothing more; what it has said can still be received */
 	SubTransactionId subid; /* that the running request belongs to */
 	uint32 request_id;
 	uint64 results;	  /* bytes of RESULT payload read, this request */
@@ -136,11 +137,10 @@ ReportProtocolViolation(Engine *engine, const char *what)
 					errhint("The engine was stopped; the next call starts a new one.")));
 }
 
-/* Reap an engine that closed its socket and report how it ended. */
-[[noreturn]] static void
-ReportEngineEnd(Engine *engine)
+/* Reap an engine that closed its socket; returns how it ended. */
+static char *
+TakeEngineEnd(Engine *engine)
 {
-	EngineRole role = engine->role;
 	pid_t pid = engine->pid;
 	int status;
 
@@ -149,11 +149,19 @@ ReportEngineEnd(Engine *engine)
 	status = AwaitEngineProcess(pid);
 	/* What ends a backend is sent to its process group: then that is the reason, not this. */
 	CHECK_FOR_INTERRUPTS();
+	return status == -1 ? pstrdup(_("Its exit status is not known.")) : wait_result_to_str(status);
+}
+
+/* Reap an engine that closed its socket and report how it ended. */
+[[noreturn]] static void
+ReportEngineEnd(Engine *engine)
+{
+	EngineRole role = engine->role;
+	char *how = TakeEngineEnd(engine);
+
 	ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 					errmsg("the vamhash engine (%s) ended unexpectedly", RoleName(role)),
-					status == -1 ? errdetail("Its exit status is not known.")
-								 : errdetail_internal("%s", wait_result_to_str(status)),
-					errhint("The next call starts a new one.")));
+					errdetail_internal("%s", how), errhint("The next call starts a new one.")));
 }
 
 /* SQLSTATE of a fault that the engine reports. Those with a V are vamhash's own (docs). */
@@ -214,18 +222,17 @@ MayWaitMs(Engine *engine)
 	return (long) ((limit_us - engine->waited_us + 999) / 1000);
 }
 
-/* Wait until the engine's socket can be read or written, obeying cancel and timeouts. */
+/* Wait, at most `timeout` ms (-1: for ever), for the engine's socket or a cancel; counts the time. */
 static void
-WaitForEngine(Engine *engine, int socket_event)
+WaitForSocket(Engine *engine, int socket_events, long timeout)
 {
-	long timeout = MayWaitMs(engine);
 	instr_time begun;
 	instr_time ended;
 	int events;
 
 	INSTR_TIME_SET_CURRENT(begun);
 	events = WaitLatchOrSocket(MyLatch,
-							   WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | socket_event |
+							   WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | socket_events |
 								   (timeout >= 0 ? WL_TIMEOUT : 0),
 							   engine->socket, timeout, PG_WAIT_EXTENSION);
 	INSTR_TIME_SET_CURRENT(ended);
@@ -236,6 +243,13 @@ WaitForEngine(Engine *engine, int socket_event)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+/* Wait until the engine's socket can be read or written, obeying cancel and timeouts. */
+static void
+WaitForEngine(Engine *engine, int socket_event)
+{
+	WaitForSocket(engine, socket_event, MayWaitMs(engine));
 }
 
 /* Send all of a message made of several pieces; `pieces` is used up. */
@@ -340,19 +354,26 @@ ReceiveExactly(Engine *engine, char *target, Size length)
 	}
 }
 
-/* Receive the next frame's header and check all that can be checked of it. */
+/* Check all that can be checked of a frame's header. */
+static void
+CheckHeader(Engine *engine, const FrameHeader *header)
+{
+	if (header->magic != magic)
+		ReportProtocolViolation(engine, "bad magic number");
+	if (header->length > max_payload)
+		ReportProtocolViolation(engine, "a frame is too long");
+	if (header->id != engine->request_id)
+		ReportProtocolViolation(engine, "answer to another request");
+}
+
+/* Receive the next frame's header. */
 static FrameHeader
 ReceiveHeader(Engine *engine)
 {
 	FrameHeader header;
 
 	ReceiveExactly(engine, (char *) &header, sizeof(header));
-	if (header.magic != magic)
-		ReportProtocolViolation(engine, "bad magic number");
-	if (header.length > max_payload)
-		ReportProtocolViolation(engine, "a frame is too long");
-	if (header.id != engine->request_id)
-		ReportProtocolViolation(engine, "answer to another request");
+	CheckHeader(engine, &header);
 	return header;
 }
 
@@ -689,6 +710,7 @@ EngineBegin(EngineRole role, Operation operation, const void *params, Size lengt
 	engine->request_id++;
 	engine->results = 0;
 	engine->waited_us = 0;
+	engine->deaf = false;
 	header = MakeHeader(engine, operation, length);
 	engine->begin_length = sizeof(header) + length;
 	Assert(engine->begin_length <= MAX_BEGIN_LENGTH);
@@ -743,13 +765,13 @@ ReceivePayload(EngineRequest *request, Size length)
 
 /* Check what DONE says of the results, and that it is the end. */
 static void
-CheckDone(EngineRequest *request, Size length)
+CheckDone(EngineRequest *request, const char *payload, Size length)
 {
 	Done done;
 
 	if (length < sizeof(done))
 		ReportProtocolViolation(request, "DONE has a wrong length");
-	memcpy(&done, request->payload, sizeof(done));
+	memcpy(&done, payload, sizeof(done));
 	if (done.result_bytes != request->results)
 		ReportProtocolViolation(request, "DONE does not match the results");
 	CheckNothingFollows(request, "bytes after DONE");
@@ -787,7 +809,7 @@ EngineReceive(EngineRequest *request)
 
 	case Operation::done:
 		ReceivePayload(request, header.length);
-		CheckDone(request, header.length);
+		CheckDone(request, request->payload, header.length);
 		break;
 
 	case Operation::error:
@@ -811,4 +833,151 @@ void
 EngineRejectReply(EngineRequest *request, const char *what)
 {
 	ReportProtocolViolation(request, what);
+}
+
+uint32
+EngineRequestId(const EngineRequest *request)
+{
+	return request->request_id;
+}
+
+/* Send what is left of the BEGIN frame; false if some is left still. */
+static bool
+SendBegin(EngineRequest *request)
+{
+	ssize_t sent;
+
+	if (request->begin_length == 0)
+		return true;
+	sent = send(request->socket, request->begin, request->begin_length, MSG_NOSIGNAL);
+	if (sent < 0)
+	{
+		request->deaf = errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK;
+		return false;
+	}
+	request->begin_length -= sent;
+	memmove(request->begin, request->begin + sent, request->begin_length);
+	return request->begin_length == 0;
+}
+
+Size
+EngineTrySend(EngineRequest *request, struct iovec *pieces, int count, int file)
+{
+	struct msghdr message = {};
+	alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+	ssize_t sent;
+
+	if (request->deaf || !SendBegin(request))
+		return 0;
+	message.msg_iov = pieces;
+	message.msg_iovlen = count;
+	if (file >= 0)
+	{
+		struct cmsghdr *rights = (struct cmsghdr *) control;
+
+		message.msg_control = control;
+		message.msg_controllen = sizeof(control);
+		rights->cmsg_level = SOL_SOCKET;
+		rights->cmsg_type = SCM_RIGHTS;
+		rights->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(rights), &file, sizeof(int));
+	}
+	sent = sendmsg(request->socket, &message, MSG_NOSIGNAL);
+	if (sent >= 0)
+		return sent;
+	if (errno == ETOOMANYREFS)
+		pg_usleep(1000); /* the server's user has too many files under way in all: others end */
+	else if (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK)
+		request->deaf = true;
+	return 0;
+}
+
+/* Is there a whole frame in the input buffer? */
+static bool
+HasWholeFrame(EngineRequest *request, FrameHeader *header)
+{
+	Size buffered = request->input_end - request->input_begin;
+
+	if (buffered < sizeof(*header))
+		return false;
+	memcpy(header, request->input + request->input_begin, sizeof(*header));
+	CheckHeader(request, header);
+	if (sizeof(*header) + header->length > INPUT_BUFFER_SIZE)
+		ReportProtocolViolation(request, "a frame is too long");
+	return buffered >= sizeof(*header) + header->length;
+}
+
+/* Take the frame at the beginning of the input buffer, which is whole. */
+static EngineReply
+TakeFrame(EngineRequest *request, const FrameHeader *header)
+{
+	const char *payload = request->input + request->input_begin + sizeof(*header);
+
+	request->input_begin += sizeof(*header);
+	switch ((Operation) header->operation)
+	{
+	case Operation::result:
+		request->input_begin += header->length;
+		request->results += header->length;
+		break;
+
+	case Operation::done:
+		request->input_begin += header->length;
+		CheckDone(request, payload, header->length);
+		break;
+
+	case Operation::error:
+		RaiseEngineError(request, header);
+
+	default:
+		ReportProtocolViolation(request, "unexpected operation");
+	}
+	return {(Operation) header->operation, payload, header->length};
+}
+
+EngineNews
+EngineTryReceive(EngineRequest *request, EngineReply *reply)
+{
+	FrameHeader header;
+
+	while (!HasWholeFrame(request, &header))
+	{
+		Size buffered = request->input_end - request->input_begin;
+		ssize_t got;
+
+		memmove(request->input, request->input + request->input_begin, buffered);
+		request->input_begin = 0;
+		request->input_end = buffered;
+		got = recv(request->socket, request->input + buffered, INPUT_BUFFER_SIZE - buffered, 0);
+		if (got > 0)
+			request->input_end += got;
+		else if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return ENGINE_SILENT;
+		else if (got == 0 || errno != EINTR)
+			return ENGINE_GONE;
+	}
+	*reply = TakeFrame(request, &header);
+	return ENGINE_REPLIED;
+}
+
+uint64
+EngineWait(EngineRequest *request, bool to_send, long timeout)
+{
+	int wanted = WL_SOCKET_READABLE | (to_send && !request->deaf ? WL_SOCKET_WRITEABLE : 0);
+	uint64 before = request->waited_us;
+
+	WaitForSocket(request, wanted, timeout);
+	return request->waited_us - before;
+}
+
+char *
+EngineBury(EngineRequest *request)
+{
+	return TakeEngineEnd(request);
+}
+
+void
+EngineAbandon(EngineRequest *request)
+{
+	KillEngine(request);
 }

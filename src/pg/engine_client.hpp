@@ -38,5 +38,38 @@ extern EngineReply EngineReceive(EngineRequest *request);
 extern void EngineFinish(EngineRequest *request);
 [[noreturn]] extern void EngineRejectReply(EngineRequest *request, const char *what);
 
+/*
+ * For requests in which both ends speak at once: no call but EngineWait() waits, and an engine that
+ * ends is no error yet.
+ */
+struct iovec;
+
+typedef enum EngineNews
+{
+	ENGINE_REPLIED, /* there is a reply: RESULT or DONE; its payload is good until the next call */
+	ENGINE_SILENT,
+	ENGINE_GONE, /* it has ended, and there is nothing more of it: EngineBury() */
+} EngineNews;
+
+/* The id that every frame of the request carries. */
+extern uint32 EngineRequestId(const EngineRequest *request);
+
+/* Send what there is room for, with an open file (-1: none) by its first byte; returns the bytes. */
+extern Size EngineTrySend(EngineRequest *request, struct iovec *pieces, int count, int file);
+
+extern EngineNews EngineTryReceive(EngineRequest *request, EngineReply *reply);
+
+/*
+ * Wait until something has come or, with `to_send`, there is room to send, at most so many
+ * milliseconds (-1: for ever); returns the microseconds that it took.
+ */
+extern uint64 EngineWait(EngineRequest *request, bool to_send, long timeout);
+
+/* End a request whose engine has gone; returns how that ended, in words. */
+extern char *EngineBury(EngineRequest *request);
+
+/* End a request in its middle: its engine is killed. */
+extern void EngineAbandon(EngineRequest *request);
+
 /* What the session's last engine of a role has put around itself; NULL before there was one. */
 extern const char *EngineSandbox(EngineRole role);

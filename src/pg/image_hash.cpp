@@ -30,8 +30,7 @@ using namespace vamhash::protocol;
 
 #define FILE_READ_SIZE (256 * 1024)
 
-/* Parse the argument `decode`: true for 'fast', false for 'exact'. */
-static bool
+bool
 DecodeIsFast(const text *decode)
 {
 	const char *word = VARDATA_ANY(decode);
@@ -58,17 +57,23 @@ CheckImageLength(uint64 length)
 					errdetail("\"vamhash.max_image_bytes\" is %d.", vamhash_max_image_bytes)));
 }
 
+void
+CheckMayReadFiles(void)
+{
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied to read server files"),
+						errdetail("Only members of role pg_read_server_files may hash server "
+								  "files.")));
+}
+
 /* Open a server file for reading, with the caller's right to do so checked. */
 static int
 OpenImageFile(const char *path, struct stat *status)
 {
 	int file;
 
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied to read server files"),
-						errdetail("Only members of role pg_read_server_files may hash server "
-								  "files.")));
+	CheckMayReadFiles();
 	/* Not to hang on a FIFO before we know that it is one. */
 	file = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 	if (file < 0 && errno == ENXIO)
@@ -111,8 +116,7 @@ SendFile(EngineRequest *request, const char *path, int file, off_t size)
 	pfree(buffer);
 }
 
-/* Check what a reply says beyond its frame's form. */
-static void
+void
 CheckHashResult(EngineRequest *request, const HashResult *result)
 {
 	if (result->width < 1 || result->width > PG_INT32_MAX || result->height < 1 ||

@@ -39,7 +39,6 @@ typedef struct KeyedRowReceiver
 {
 	DestReceiver pub;
 	KeyCoercion coercion;
-	int value_count;
 	KeyedRowTaker take;
 	void *state;
 	MemoryContext row_context; /* reset after each row */
@@ -139,9 +138,9 @@ EndKeyedRows(DestReceiver *)
 {
 }
 
-/* Check that a prepared query is one SELECT with a key and the right values; returns its row type. */
+/* Check that a prepared query is one that returns rows; returns their type. */
 static TupleDesc
-CheckKeyedQuery(SPIPlanPtr plan, int value_count, Oid value_type)
+CheckReturnsRows(SPIPlanPtr plan, const char *select)
 {
 	List *sources = SPI_plan_get_plan_sources(plan);
 	TupleDesc desc;
@@ -151,37 +150,69 @@ CheckKeyedQuery(SPIPlanPtr plan, int value_count, Oid value_type)
 						errmsg("expected one query, not %d", list_length(sources))));
 	desc = ((CachedPlanSource *) linitial(sources))->resultDesc;
 	if (desc == NULL || !SPI_is_cursor_plan(plan))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("the query does not return rows"),
-				 errhint("Give a SELECT of a key and %d hash column(s).", value_count)));
-	if (desc->natts != value_count + 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("the query returns %d column(s), not %d", desc->natts, value_count + 1),
-				 errdetail("It must return a key and %d column(s) of type %s.", value_count,
-						   format_type_be(value_type))));
-	for (int i = 1; i <= value_count; i++)
-	{
-		Oid type = TupleDescAttr(desc, i)->atttypid;
-
-		if (getBaseType(type) != value_type)
-			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("column %d of the query is of type %s, not %s", i + 1,
-								   format_type_be(type), format_type_be(value_type)),
-							errhint("Cast it in the query: %s::%s.",
-									quote_identifier(NameStr(TupleDescAttr(desc, i)->attname)),
-									format_type_be(value_type))));
-	}
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("the query does not return rows"), errhint("Give %s.", select)));
 	return desc;
 }
 
-/*
- * Run a query that returns a key, coercible by assignment to `key_type`, and
- * `value_count` columns of `value_type`; call `take` for each row.
- */
+/* A query's values that are so many columns of one type, and who takes them. */
+typedef struct ValueColumns
+{
+	int count;
+	Oid type;
+	KeyedRowTaker take;
+	void *state;
+} ValueColumns;
+
+/* KeyedColumnsChecker for ValueColumns. */
+static void
+CheckValueColumns(void *state, TupleDesc desc)
+{
+	const ValueColumns *values = (const ValueColumns *) state;
+
+	if (desc->natts != values->count + 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the query returns %d column(s), not %d", desc->natts, values->count + 1),
+				 errdetail("It must return a key and %d column(s) of type %s.", values->count,
+						   format_type_be(values->type))));
+	for (int i = 1; i <= values->count; i++)
+	{
+		Oid type = TupleDescAttr(desc, i)->atttypid;
+
+		if (getBaseType(type) != values->type)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("column %d of the query is of type %s, not %s", i + 1,
+								   format_type_be(type), format_type_be(values->type)),
+							errhint("Cast it in the query: %s::%s.",
+									quote_identifier(NameStr(TupleDescAttr(desc, i)->attname)),
+									format_type_be(values->type))));
+	}
+}
+
+/* KeyedRowTaker for ValueColumns. */
+static void
+TakeValueColumns(void *state, Datum key, const Datum *values, const bool *nulls)
+{
+	const ValueColumns *columns = (const ValueColumns *) state;
+
+	columns->take(columns->state, key, values, nulls);
+}
+
 void
 RunKeyedQuery(const char *query, Oid key_type, int value_count, Oid value_type, KeyedRowTaker take,
 			  void *state)
+{
+	ValueColumns values = {value_count, value_type, take, state};
+
+	RunCheckedQuery(query, key_type, CheckValueColumns,
+					psprintf("a SELECT of a key and %d hash column(s)", value_count),
+					TakeValueColumns, &values);
+}
+
+void
+RunCheckedQuery(const char *query, Oid key_type, KeyedColumnsChecker check, const char *select,
+				KeyedRowTaker take, void *state)
 {
 	KeyedRowReceiver receiver = {};
 	SPIPrepareOptions prepare = {};
@@ -197,7 +228,8 @@ RunKeyedQuery(const char *query, Oid key_type, int value_count, Oid value_type, 
 	if (plan == NULL)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("the query cannot be run: %s", SPI_result_code_string(SPI_result))));
-	desc = CheckKeyedQuery(plan, value_count, value_type);
+	desc = CheckReturnsRows(plan, select);
+	check(state, desc);
 
 	receiver.pub.receiveSlot = ReceiveKeyedRow;
 	receiver.pub.rStartup = StartKeyedRows;
@@ -205,7 +237,6 @@ RunKeyedQuery(const char *query, Oid key_type, int value_count, Oid value_type, 
 	receiver.pub.rDestroy = EndKeyedRows;
 	receiver.pub.mydest = DestTuplestore; /* any that SPI takes for rows wanted */
 	InitKeyCoercion(&receiver.coercion, TupleDescAttr(desc, 0)->atttypid, key_type);
-	receiver.value_count = value_count;
 	receiver.take = take;
 	receiver.state = state;
 	receiver.row_context =

@@ -48,7 +48,7 @@ extern "C"
 #define JOB_SLOTS 128
 
 /* The number grows with every change of struct Job: sessions with different builds share nothing. */
-#define JOB_MEMORY_NAME "vamhash jobs 1"
+#define JOB_MEMORY_NAME "vamhash jobs 2"
 
 /* What readers see of a job. -1 stands for a number that is not known. */
 typedef struct JobState
@@ -66,6 +66,8 @@ typedef struct JobState
 	int64 candidates;
 	int64 pairs;
 	int64 estimated_pairs;
+	int64 bad;
+	int64 bytes;
 } JobState;
 
 /* A slot. On cache lines of its own: what one backend counts must not slow another. */
@@ -359,6 +361,7 @@ BeginJob(const char *kind)
 	strlcpy(state.kind, kind, sizeof(state.kind));
 	state.started = state.phase_started = GetCurrentTimestamp();
 	state.total = state.rows = state.candidates = state.pairs = state.estimated_pairs = -1;
+	state.bad = state.bytes = -1;
 	BeginChange(job);
 	job->state = state;
 	EndChange(job);
@@ -416,6 +419,18 @@ SetJobJoin(Job *job, int64 rows, int64 candidates, int64 pairs, int64 estimated_
 }
 
 void
+SetJobImages(Job *job, int64 done, int64 bad, int64 bytes)
+{
+	if (!IsOurs(job))
+		return;
+	BeginChange(job);
+	job->state.done = done;
+	job->state.bad = bad;
+	job->state.bytes = bytes;
+	EndChange(job);
+}
+
+void
 EndJob(Job *job)
 {
 	if (!IsOurs(job))
@@ -460,8 +475,8 @@ SetNumber(Datum *value, bool *null, int64 number)
 static void
 PutJob(ReturnSetInfo *info, const JobState *state)
 {
-	Datum values[13] = {};
-	bool nulls[13];
+	Datum values[15] = {};
+	bool nulls[15];
 
 	memset(nulls, true, sizeof(nulls));
 	values[0] = Int32GetDatum(state->pid);
@@ -485,6 +500,8 @@ PutJob(ReturnSetInfo *info, const JobState *state)
 		SetNumber(&values[10], &nulls[10], state->candidates);
 		SetNumber(&values[11], &nulls[11], state->pairs);
 		SetNumber(&values[12], &nulls[12], state->estimated_pairs);
+		SetNumber(&values[13], &nulls[13], state->bad);
+		SetNumber(&values[14], &nulls[14], state->bytes);
 	}
 	tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
 }

@@ -37,5 +37,8 @@ extern void SetJobRows(Job *job, int64 rows);
 /* Tell the numbers of a join so far; -1 for one that is not known. */
 extern void SetJobJoin(Job *job, int64 rows, int64 candidates, int64 pairs, int64 estimated_pairs);
 
+/* Tell how many images are done, how many of them are bad, and the bytes of images so far. */
+extern void SetJobImages(Job *job, int64 done, int64 bad, int64 bytes);
+
 /* End a job: it is shown no longer, and is not to be used again. */
 extern void EndJob(Job *job);

@@ -18,6 +18,17 @@
 // Because one end always listens while the other speaks, a full socket can never block both. To
 // cancel, the backend kills the engine.
 //
+// Many images are one request in which both ends speak at once:
+//
+//     BEGIN_IMAGES,  (IMAGE, DATA ...) ...,  END
+//
+// answered, while more images come, by RESULT ... and, once END has been read and every image has
+// been answered, by DONE. An image's answer comes when it is known, not in the images' order. Here
+// a full socket cannot block both ends because the backend never waits to send alone: it waits
+// until it can send or receive, and takes what has come. The engine's writer thus always gets rid
+// of what it has, whatever its reader is doing; and the reader waits for nothing but the decoders,
+// which wait for nobody.
+//
 // This header is included on both sides of the border, so it holds plain structs and constants.
 #pragma once
 
@@ -25,7 +36,7 @@
 
 namespace vamhash::protocol {
 
-constexpr std::uint32_t version = 2;
+constexpr std::uint32_t version = 3;
 constexpr std::uint32_t magic = 0x31484d56; // "VMH1" in memory on a little-endian machine
 constexpr std::uint32_t max_payload = 1U << 20;
 constexpr std::uint32_t max_columns = 8; // hashes compared for one row by a join
@@ -45,9 +56,12 @@ enum class Operation : std::uint16_t {
     begin_groups = 9,
     ask = 10,
     progress = 11,
+    begin_images = 12,
+    image = 13,
 };
 
-/// Status of an ERROR frame. The first eight are ImageStatus (codec/image.h) to the number.
+/// Status of an ERROR frame, and of one of many images. The first eight, and out_of_memory, are
+/// ImageStatus (codec/image.h) to the number.
 enum class Fault : std::uint16_t {
     none = 0,
     image_truncated = 1,
@@ -57,6 +71,7 @@ enum class Fault : std::uint16_t {
     image_not_found = 5,
     image_denied = 6,
     image_timeout = 7,
+    image_unreadable = 8, // a file that could not be read, or changed while it was
     out_of_memory = 100,
     internal = 101,
     bad_request = 102,
@@ -111,6 +126,58 @@ struct HashResult {
     char format[8]; // zero-filled
 };
 static_assert(sizeof(HashResult) == 56);
+
+/// Payload of BEGIN_IMAGES.
+struct ImagesRequest {
+    std::uint32_t wanted;  // as in HashRequest
+    std::uint32_t flags;   // as in HashRequest
+    std::uint32_t threads; // that decode; 0: all cores
+    std::uint32_t unused;
+    std::uint64_t max_bytes; // of one image
+    std::uint64_t max_pixels;
+};
+static_assert(sizeof(ImagesRequest) == 32);
+
+/// Images that the backend may have sent and not got an answer for.
+constexpr std::uint32_t max_images = 1024;
+
+/// Files among them. The engine holds a descriptor of each; those it has read already count, too.
+constexpr std::uint32_t max_files = 128;
+
+/// The payload of IMAGE begins with this. The image's first bytes follow in the same frame and the
+/// others in DATA frames, as many as are needed for `length`. Or, with image_is_file, nothing
+/// follows, and the frame's first byte brings a descriptor (SCM_RIGHTS) of an open regular file,
+/// which must have this length to its end.
+struct ImageHeader {
+    std::uint32_t number; // the backend's: it comes back with the answer
+    std::uint32_t flags;
+    std::uint64_t length;
+};
+static_assert(sizeof(ImageHeader) == 16);
+constexpr std::uint32_t image_is_file = 1;
+
+/// RESULT frames of many images carry whole records: this, then `message_length` bytes that say
+/// what is wrong, padded with zeros to a multiple of 8.
+struct ImageRecord {
+    std::uint32_t number;
+    std::uint16_t status; // a Fault
+    std::uint8_t hashed;  // 1: `result` holds what was wanted; 0: nothing
+    std::uint8_t unused;
+    std::uint32_t message_length;
+    std::uint32_t unused_too;
+    HashResult result;
+};
+static_assert(sizeof(ImageRecord) == 72);
+constexpr std::uint32_t max_image_message = 499;
+
+/// Bytes of a record whose message has this length.
+constexpr std::uint32_t image_record_size(std::uint32_t message_length) {
+    return sizeof(ImageRecord) + ((message_length + 7) / 8 * 8);
+}
+
+/// The most payload in a RESULT frame of images: the backend takes each frame out of a buffer in
+/// which it must be whole.
+constexpr std::uint32_t max_image_results = 4096;
 
 /// How pairs are found; the numbers are JoinMethod's (join/similar_pairs.h).
 enum class Method : std::uint32_t { automatic = 0, blocks = 1, brute = 2, faiss = 3 };
@@ -195,6 +262,18 @@ struct Done {
     std::uint64_t result_bytes; // of payload in the request's RESULT frames
 };
 static_assert(sizeof(Done) == 8);
+
+/// Payload of DONE after many images.
+struct ImagesDone {
+    Done done;
+    std::uint64_t images;
+    std::uint64_t memory_bytes; // the engine's peak
+    double reading_seconds;     // files, summed over the threads
+    double decoding_seconds;    // and hashing, summed over the threads
+    std::uint32_t threads;      // that decoded
+    std::uint32_t unused;
+};
+static_assert(sizeof(ImagesDone) == 48);
 
 /// Payload of DONE after a join: JoinReport (join/report.h).
 struct JoinDone {

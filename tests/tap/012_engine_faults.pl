@@ -219,7 +219,7 @@ sub frame
 	return pack('LLSSL', $MAGIC, length $payload, $operation, $status || 0, $id) . $payload;
 }
 
-sub hello { return frame($HELLO, 0, pack('La28', 2, $_[0])) }
+sub hello { return frame($HELLO, 0, pack('La28', 3, $_[0])) }
 sub done { return frame($DONE, $_[0], pack('Q', $_[1])) }
 
 # The end of a join: after the bytes of results, its report. %changes are of the latter.

@@ -58,9 +58,9 @@ long use_file(const std::string& path, int flags) {
     return (flags & O_DIRECTORY) != 0 && error == EINVAL ? 0 : result;
 }
 
-/// Opens the linker's cache, which may be read, until that is refused or 100 times.
+/// Opens the linker's cache, which may be read, until that is refused or 1,000 times.
 long open_many() {
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 1000; i++) {
         if (open("/etc/ld.so.cache", O_RDONLY | O_CLOEXEC) < 0) {
             return -1;
         }

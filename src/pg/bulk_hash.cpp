@@ -1,0 +1,830 @@
+/*
+ * bulk_hash.cpp
+ *		Hashing many images in one request.
+ *
+ * Each image has a slot in a ring, from the moment it is put until its row is
+ * returned. A slot is waiting, then sent, then answered. The engine answers in any
+ * order; the ring gives back the order of the images. What the engine needs stays in
+ * the slot until the answer is there, so that nothing is lost with an engine: another
+ * one is given all that was sent and not answered.
+ *
+ * While this side waits, for whatever reason, it sends what there is room for and takes
+ * what has come. So the two ends cannot block one another (protocol/frame.h), and the
+ * engine has images to work on while the next ones are read. Memory is bounded by what
+ * may be under way: MAX_HELD_BYTES of images' bytes, or one image if it is larger, and
+ * max_images images. Of a file only the path is kept: it is opened here, by the rights
+ * of the server, and read in the engine, which gets the descriptor.
+ *
+ * Two things can go wrong with an engine.
+ *
+ *	- It ends. It may have been killed by somebody, or by an image: which one is not
+ *	  known, since many are decoded at once. All that were under way are sent again,
+ *	  now one at a time. An image that was alone in two engines that ended gets the
+ *	  status "crashed".
+ *	- It takes too long. Images are begun in the order in which they are sent, so the
+ *	  first that has no answer is being decoded since its predecessor was answered, if
+ *	  not longer. When this side has waited vamhash.image_timeout for it, it gets the
+ *	  status "timeout". Its engine, which cannot be made to drop an image, is killed, and
+ *	  the others that were under way are sent again.
+ */
+#include "pg/postgres.hpp"
+#include "pg/bulk_hash.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+extern "C"
+{
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/fd.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+}
+
+#include "pg/engine_client.hpp"
+#include "pg/settings.hpp"
+#include "pg/statistics.hpp"
+
+using namespace vamhash::protocol;
+
+/* Bytes of images that are kept until they are answered: some photographs for each of many cores. */
+#define MAX_HELD_BYTES (32 * 1024 * 1024)
+
+/* Slots beyond which no image is taken while the first one is not answered. */
+#define MAX_SLOTS (8 * max_images)
+
+#define FIRST_SLOTS 64
+
+/* Engines that an image must have been alone in when they ended, to be blamed for it. */
+#define CRASHES_TO_BLAME 2
+
+/* Engines in a row that may end without an answer: then it is not the images' fault. */
+#define MAX_FRUITLESS_ENGINES 100
+
+typedef enum SlotState
+{
+	SLOT_WAITING,
+	SLOT_SENT, /* or being sent */
+	SLOT_ANSWERED,
+} SlotState;
+
+typedef struct Slot
+{
+	SlotState state;
+	bool is_file;
+	int crashes; /* engines that ended while it was alone in them */
+	char *data;	 /* the image, or its path */
+	Size length; /* of the image, once it is known */
+	Datum tag;
+	BulkStatus status;
+	bool hashed;
+	HashResult hashes;
+	char *message;
+} Slot;
+
+/* What is sent next: a frame of the slot at the cursor, as far as it has gone. */
+typedef struct Outgoing
+{
+	char head[sizeof(FrameHeader) + sizeof(ImageHeader)];
+	Size head_length; /* 0: there is no frame */
+	Size head_sent;
+	Size body_length; /* of the image's bytes, from `offset` on */
+	Size body_sent;
+	Size offset; /* bytes of the image in frames that are sent */
+	bool begun;	 /* the image's first frame has been made */
+	int file;	 /* to go with it; -1: none */
+} Outgoing;
+
+struct BulkHash
+{
+	MemoryContext context;
+	bool files;
+	ImagesRequest params;
+	EngineRequest *engine; /* NULL while there is none */
+
+	Slot *slots;	 /* a ring */
+	uint32 capacity; /* a power of 2 */
+	uint64 first;	 /* number of the first image whose row was not returned */
+	uint64 next;	 /* number of the next image to be put */
+	uint64 cursor;	 /* number of the next image to be sent, or being sent */
+	uint64 oldest;	 /* none before it is without an answer */
+
+	uint32 unanswered; /* images that are waiting or sent */
+	uint32 in_flight;  /* images that are sent */
+	Size held_bytes;
+	Outgoing out;
+
+	uint64 careful_until; /* images below this number are sent alone */
+	bool alone;			  /* the one in flight is */
+	int fruitless;		  /* engines that ended since the last answer */
+	uint64 waited_for;	  /* image that the wait has been counted for */
+	uint64 waited_us;
+
+	char *last_message; /* of the row returned last */
+	BulkHashCounts counts;
+};
+
+/* In the order of BulkStatus. */
+static const char *const status_names[] = {
+	"ok",	  "truncated",	"corrupt", "unsupported",	"too_large", "not_found",
+	"denied", "unreadable", "timeout", "out_of_memory", "crashed",	 "no_image",
+};
+static_assert(lengthof(status_names) == BULK_STATUS_COUNT, "a status without a name");
+
+const char *
+BulkStatusName(BulkStatus status)
+{
+	return status_names[status];
+}
+
+/* The slot of an image. */
+static inline Slot *
+SlotOf(BulkHash *bulk, uint64 number)
+{
+	return &bulk->slots[number & (bulk->capacity - 1)];
+}
+
+/* Nothing is being sent. */
+static void
+ClearOutgoing(BulkHash *bulk)
+{
+	if (bulk->out.file >= 0)
+		CloseTransientFile(bulk->out.file);
+	memset(&bulk->out, 0, sizeof(bulk->out));
+	bulk->out.file = -1;
+}
+
+BulkHash *
+BulkHashBegin(const BulkHashOptions *options)
+{
+	MemoryContext context;
+	BulkHash *bulk;
+
+	if (options->files)
+		CheckMayReadFiles();
+	context = AllocSetContextCreate(CurrentMemoryContext, "vamhash images", ALLOCSET_DEFAULT_SIZES);
+	bulk = (BulkHash *) MemoryContextAllocZero(context, sizeof(BulkHash));
+	bulk->context = context;
+	bulk->files = options->files;
+	bulk->params.wanted = options->wanted;
+	bulk->params.flags = (options->fast ? hash_fast : 0) | (options->orient ? hash_orient : 0);
+	bulk->params.threads = vamhash_threads;
+	bulk->params.max_bytes = vamhash_max_image_bytes;
+	bulk->params.max_pixels = vamhash_max_image_pixels;
+	bulk->capacity = FIRST_SLOTS;
+	bulk->slots = (Slot *) MemoryContextAllocZero(context, FIRST_SLOTS * sizeof(Slot));
+	bulk->out.file = -1;
+	return bulk;
+}
+
+/* Make the ring twice as large. */
+static void
+GrowRing(BulkHash *bulk)
+{
+	uint32 capacity = bulk->capacity * 2;
+	Slot *slots = (Slot *) MemoryContextAllocZero(bulk->context, capacity * sizeof(Slot));
+
+	for (uint64 number = bulk->first; number < bulk->next; number++)
+		slots[number & (capacity - 1)] = *SlotOf(bulk, number);
+	pfree(bulk->slots);
+	bulk->slots = slots;
+	bulk->capacity = capacity;
+}
+
+/* Give an image its answer; `message` is copied. What was kept of it is freed. */
+static void
+Answer(BulkHash *bulk, Slot *slot, BulkStatus status, const char *message)
+{
+	if (slot->state == SLOT_SENT)
+	{
+		bulk->in_flight--;
+		bulk->alone = false;
+		bulk->counts.bytes += slot->length;
+	}
+	slot->state = SLOT_ANSWERED;
+	slot->status = status;
+	slot->message = message == NULL ? NULL : MemoryContextStrdup(bulk->context, message);
+	bulk->unanswered--;
+	if (slot->data != NULL)
+	{
+		if (!slot->is_file)
+			bulk->held_bytes -= slot->length;
+		pfree(slot->data);
+		slot->data = NULL;
+	}
+}
+
+/* The status that a failure to open a file means. */
+static BulkStatus
+StatusOfErrno(int error)
+{
+	switch (error)
+	{
+	case ENOENT:
+	case ENOTDIR:
+		return BULK_NOT_FOUND;
+	case EACCES:
+	case EPERM:
+		return BULK_DENIED;
+	default:
+		return BULK_UNREADABLE;
+	}
+}
+
+/* Answer an image whose encoded form is too large. */
+static void
+AnswerTooLarge(BulkHash *bulk, Slot *slot, uint64 length)
+{
+	Answer(bulk, slot, BULK_TOO_LARGE,
+		   psprintf("image is too large: %llu bytes; \"vamhash.max_image_bytes\" is %llu",
+					(unsigned long long) length, (unsigned long long) bulk->params.max_bytes));
+}
+
+/* Open the file of the slot at the cursor; false if the slot has got its answer instead. */
+static bool
+OpenSlotFile(BulkHash *bulk, Slot *slot)
+{
+	const char *path = slot->data;
+	struct stat status;
+
+	/* Not to hang on a FIFO before we know that it is one. */
+	bulk->out.file = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
+	if (bulk->out.file < 0 && errno == ENXIO)
+		Answer(bulk, slot, BULK_UNREADABLE, psprintf("\"%s\" is a socket", path));
+	else if (bulk->out.file < 0 || fstat(bulk->out.file, &status) != 0)
+	{
+		BulkStatus bulk_status = StatusOfErrno(errno);
+
+		Answer(bulk, slot, bulk_status, psprintf("could not open image file \"%s\": %m", path));
+	}
+	else if (!S_ISREG(status.st_mode))
+		Answer(bulk, slot, BULK_UNREADABLE,
+			   psprintf("\"%s\" is %s", path,
+						S_ISDIR(status.st_mode) ? "a directory" : "not a regular file"));
+	else if ((uint64) status.st_size > bulk->params.max_bytes)
+		AnswerTooLarge(bulk, slot, status.st_size);
+	if (slot->state == SLOT_ANSWERED)
+	{
+		ClearOutgoing(bulk);
+		return false;
+	}
+	slot->length = status.st_size;
+	return true;
+}
+
+/* May the image at the cursor be sent now? */
+static bool
+MaySend(BulkHash *bulk)
+{
+	if (bulk->in_flight == 0)
+		return true;
+	return !bulk->alone && bulk->cursor >= bulk->careful_until &&
+		   (!bulk->files || bulk->in_flight < max_files);
+}
+
+/* Make the next frame of the image at the cursor. */
+static void
+MakeFrame(BulkHash *bulk, const Slot *slot)
+{
+	Outgoing *out = &bulk->out;
+	Size left = slot->is_file ? 0 : slot->length - out->offset;
+	Size image_header = out->begun ? 0 : sizeof(ImageHeader);
+	FrameHeader header = {};
+
+	out->body_length = Min(left, max_payload - image_header);
+	out->body_sent = 0;
+	header.magic = magic;
+	header.length = (uint32) (image_header + out->body_length);
+	header.operation = (uint16) (out->begun ? Operation::data : Operation::image);
+	header.id = EngineRequestId(bulk->engine);
+	memcpy(out->head, &header, sizeof(header));
+	if (!out->begun)
+	{
+		ImageHeader image = {};
+
+		image.number = (uint32) bulk->cursor;
+		image.flags = slot->is_file ? image_is_file : 0;
+		image.length = slot->length;
+		memcpy(out->head + sizeof(header), &image, sizeof(image));
+	}
+	out->head_length = sizeof(header) + image_header;
+	out->head_sent = 0;
+	out->begun = true;
+}
+
+/* Send what there is room for of the frame that is being sent; true if it has gone. */
+static bool
+SendFrame(BulkHash *bulk, const Slot *slot)
+{
+	Outgoing *out = &bulk->out;
+	struct iovec pieces[2];
+	int count = 0;
+	Size sent;
+	Size of_head;
+
+	if (out->head_sent < out->head_length)
+		pieces[count++] = {out->head + out->head_sent, out->head_length - out->head_sent};
+	if (out->body_sent < out->body_length)
+		pieces[count++] = {slot->data + out->offset + out->body_sent,
+						   out->body_length - out->body_sent};
+	sent = EngineTrySend(bulk->engine, pieces, count, out->file);
+	if (sent > 0 && out->file >= 0)
+	{
+		CloseTransientFile(out->file);
+		out->file = -1;
+	}
+	of_head = Min(sent, out->head_length - out->head_sent);
+	out->head_sent += of_head;
+	out->body_sent += sent - of_head;
+	if (out->head_sent < out->head_length || out->body_sent < out->body_length)
+		return false;
+	out->offset += out->body_length;
+	out->head_length = 0;
+	return true;
+}
+
+/* The image at the cursor begins to be sent. */
+static void
+StartSlot(BulkHash *bulk, Slot *slot)
+{
+	if (bulk->engine == NULL)
+	{
+		bulk->engine = EngineBegin(ENGINE_DECODE, Operation::begin_images, &bulk->params,
+								   sizeof(bulk->params));
+	}
+	slot->state = SLOT_SENT;
+	bulk->in_flight++;
+	bulk->alone = bulk->cursor < bulk->careful_until;
+}
+
+/* Send what may be sent, as long as there is room. */
+static void
+SendImages(BulkHash *bulk)
+{
+	while (bulk->cursor < bulk->next)
+	{
+		Slot *slot = SlotOf(bulk, bulk->cursor);
+
+		if (slot->state == SLOT_ANSWERED)
+		{
+			bulk->cursor++;
+			continue;
+		}
+		if (slot->state == SLOT_WAITING)
+		{
+			if (!MaySend(bulk))
+				return;
+			if (slot->is_file && !OpenSlotFile(bulk, slot))
+				continue;
+			StartSlot(bulk, slot);
+		}
+		if (bulk->out.head_length == 0)
+			MakeFrame(bulk, slot);
+		if (!SendFrame(bulk, slot))
+			return;
+		if (slot->is_file || bulk->out.offset == slot->length)
+		{
+			ClearOutgoing(bulk);
+			bulk->cursor++;
+		}
+	}
+}
+
+/* The status that the engine gives an image; false if it is none that it may give. */
+static bool
+StatusOfFault(uint16 fault, BulkStatus *status)
+{
+	switch ((Fault) fault)
+	{
+	case Fault::none:
+		*status = BULK_OK;
+		break;
+	case Fault::image_truncated:
+		*status = BULK_TRUNCATED;
+		break;
+	case Fault::image_corrupt:
+		*status = BULK_CORRUPT;
+		break;
+	case Fault::image_unsupported:
+		*status = BULK_UNSUPPORTED;
+		break;
+	case Fault::image_too_large:
+		*status = BULK_TOO_LARGE;
+		break;
+	case Fault::image_unreadable:
+		*status = BULK_UNREADABLE;
+		break;
+	case Fault::out_of_memory:
+		*status = BULK_OUT_OF_MEMORY;
+		break;
+	case Fault::internal:
+		*status = BULK_CRASHED;
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+/* The message of a record as a string; it must be of printable characters. */
+static char *
+TakeMessage(BulkHash *bulk, const char *bytes, Size length)
+{
+	for (Size i = 0; i < length; i++)
+	{
+		if (bytes[i] < ' ' || bytes[i] > '~')
+			EngineRejectReply(bulk->engine, "a message that is not text");
+	}
+	return pnstrdup(bytes, length);
+}
+
+/* Take one record of the engine's; what it says is checked as everything that it says. */
+static void
+TakeRecord(BulkHash *bulk, const ImageRecord *record, const char *message_bytes)
+{
+	uint32 age = record->number - (uint32) bulk->first;
+	uint64 number = bulk->first + age;
+	Slot *slot = SlotOf(bulk, number);
+	BulkStatus status;
+	char *message;
+
+	if (number >= bulk->cursor || slot->state != SLOT_SENT)
+		EngineRejectReply(bulk->engine, "an answer about an image that was not sent");
+	if (!StatusOfFault(record->status, &status) || record->hashed > 1 ||
+		(status == BULK_OK && !record->hashed) || (status == BULK_UNREADABLE && !slot->is_file) ||
+		(record->hashed && status != BULK_OK && status != BULK_TRUNCATED) ||
+		(status == BULK_OK && record->message_length != 0))
+		EngineRejectReply(bulk->engine, "an image's status that cannot be");
+	message = TakeMessage(bulk, message_bytes, record->message_length);
+	if (record->hashed)
+		CheckHashResult(bulk->engine, &record->result);
+	if (status == BULK_UNREADABLE)
+		message = psprintf("image file \"%s\" %s", slot->data, message);
+	bulk->fruitless = 0;
+	slot->hashed = record->hashed;
+	slot->hashes = record->result;
+	Answer(bulk, slot, status, status == BULK_OK ? NULL : message);
+	pfree(message);
+}
+
+/* Take the records of a RESULT frame. */
+static void
+TakeRecords(BulkHash *bulk, const EngineReply *reply)
+{
+	Size offset = 0;
+
+	while (offset < reply->length)
+	{
+		const char *place = reply->payload + offset;
+		Size left = reply->length - offset;
+		ImageRecord record;
+
+		if (left < sizeof(record))
+			EngineRejectReply(bulk->engine, "a part of an image's record");
+		memcpy(&record, place, sizeof(record));
+		if (record.message_length > max_image_message ||
+			left < image_record_size(record.message_length))
+			EngineRejectReply(bulk->engine, "a part of an image's record");
+		TakeRecord(bulk, &record, place + sizeof(record));
+		offset += image_record_size(record.message_length);
+	}
+}
+
+/* Begin anew after an engine: all that was sent and not answered waits again. */
+static void
+Rewind(BulkHash *bulk)
+{
+	bulk->engine = NULL;
+	bulk->counts.restarts++;
+	for (uint64 number = bulk->oldest; number <= bulk->cursor && number < bulk->next; number++)
+	{
+		Slot *slot = SlotOf(bulk, number);
+
+		if (slot->state == SLOT_SENT)
+			slot->state = SLOT_WAITING;
+	}
+	ClearOutgoing(bulk);
+	bulk->cursor = bulk->oldest;
+	bulk->in_flight = 0;
+	bulk->alone = false;
+	bulk->waited_us = 0;
+}
+
+/* Move `oldest` to the first image without an answer. */
+static void
+FindOldest(BulkHash *bulk)
+{
+	while (bulk->oldest < bulk->next && SlotOf(bulk, bulk->oldest)->state == SLOT_ANSWERED)
+		bulk->oldest++;
+}
+
+/* The engine has ended: find out whose fault it is, and go on with another. */
+static void
+TakeEnd(BulkHash *bulk)
+{
+	char *how = EngineBury(bulk->engine);
+
+	FindOldest(bulk);
+	if (++bulk->fruitless > MAX_FRUITLESS_ENGINES)
+		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+						errmsg("the vamhash engine (decode) ended %d times without an answer",
+							   bulk->fruitless),
+						errdetail_internal("%s", how)));
+	if (bulk->alone)
+	{
+		/* The only one in flight is the oldest: all before it are answered. */
+		Slot *slot = SlotOf(bulk, bulk->oldest);
+
+		if (++slot->crashes >= CRASHES_TO_BLAME)
+			Answer(bulk, slot, BULK_CRASHED,
+				   psprintf("the engine process ended while it had the image alone: %s", how));
+	}
+	else if (bulk->in_flight > 0)
+		bulk->careful_until = bulk->cursor + (bulk->out.begun ? 1 : 0);
+	FindOldest(bulk);
+	Rewind(bulk);
+	pfree(how);
+}
+
+/* The oldest image has had its time. */
+static void
+TakeTimeout(BulkHash *bulk)
+{
+	EngineAbandon(bulk->engine);
+	Answer(bulk, SlotOf(bulk, bulk->oldest), BULK_TIMEOUT,
+		   psprintf("hashing the image took too long; \"vamhash.image_timeout\" is %d ms",
+					vamhash_image_timeout));
+	FindOldest(bulk);
+	Rewind(bulk);
+}
+
+/* Send what there is room for and take what has come; returns at once. */
+static void
+Exchange(BulkHash *bulk)
+{
+	CHECK_FOR_INTERRUPTS();
+	for (;;)
+	{
+		EngineReply reply;
+		EngineNews news;
+
+		SendImages(bulk);
+		if (bulk->engine == NULL)
+			return;
+		news = EngineTryReceive(bulk->engine, &reply);
+		if (news == ENGINE_SILENT)
+			return;
+		if (news == ENGINE_GONE)
+			TakeEnd(bulk);
+		else if (reply.operation == Operation::result)
+			TakeRecords(bulk, &reply);
+		else
+			EngineRejectReply(bulk->engine, "DONE before END");
+	}
+}
+
+/* Wait until the engine has something to say or takes more; there must be an image in flight. */
+static void
+WaitForNews(BulkHash *bulk)
+{
+	uint64 limit_us = (uint64) vamhash_image_timeout * 1000;
+	bool to_send;
+	uint64 took;
+
+	FindOldest(bulk);
+	if (bulk->waited_for != bulk->oldest)
+		bulk->waited_us = 0;
+	bulk->waited_for = bulk->oldest;
+	if (limit_us > 0 && bulk->waited_us >= limit_us)
+	{
+		TakeTimeout(bulk);
+		return;
+	}
+	to_send = bulk->out.begun || (bulk->cursor < bulk->next && MaySend(bulk));
+	took = EngineWait(bulk->engine, to_send,
+					  limit_us > 0 ? (long) ((limit_us - bulk->waited_us + 999) / 1000) : -1);
+	bulk->waited_us += took;
+	bulk->counts.seconds_waiting += took / 1e6;
+}
+
+/* Is there room for an image of so many bytes? One that is larger than all room must be alone. */
+static bool
+HasRoom(BulkHash *bulk, Size length)
+{
+	if (bulk->unanswered == 0)
+		return true;
+	if (bulk->unanswered >= max_images ||
+		(bulk->held_bytes > 0 && bulk->held_bytes + length > MAX_HELD_BYTES))
+		return false;
+	return bulk->next - bulk->first < MAX_SLOTS ||
+		   SlotOf(bulk, bulk->first)->state == SLOT_ANSWERED;
+}
+
+void
+BulkHashPut(BulkHash *bulk, const ImageSource *source, Datum tag)
+{
+	bool is_file = source->path != NULL;
+	bool too_large = !is_file && source->length > bulk->params.max_bytes;
+	Size held = is_file || too_large || source->bytes == NULL ? 0 : source->length;
+	Slot *slot;
+
+	while (!HasRoom(bulk, held))
+	{
+		Exchange(bulk);
+		if (HasRoom(bulk, held))
+			break;
+		WaitForNews(bulk);
+	}
+	if (bulk->next - bulk->first == bulk->capacity)
+		GrowRing(bulk);
+	slot = SlotOf(bulk, bulk->next);
+	memset(slot, 0, sizeof(*slot));
+	slot->tag = tag;
+	slot->is_file = is_file;
+	if (is_file)
+		slot->data = MemoryContextStrdup(bulk->context, source->path);
+	else if (held > 0 || (source->bytes != NULL && !too_large))
+	{
+		slot->data = (char *) MemoryContextAllocHuge(bulk->context, Max(held, 1));
+		memcpy(slot->data, source->bytes, held);
+		slot->length = held;
+		bulk->held_bytes += held;
+	}
+	bulk->next++;
+	bulk->unanswered++;
+	if (too_large)
+		AnswerTooLarge(bulk, slot, source->length);
+	else if (slot->data == NULL)
+		Answer(bulk, slot, BULK_NO_IMAGE, bulk->files ? "the path is NULL" : "the image is NULL");
+	Exchange(bulk);
+}
+
+bool
+BulkHashNext(BulkHash *bulk, bool wait, BulkHashRow *row)
+{
+	Slot *slot;
+
+	if (bulk->last_message != NULL)
+		pfree(bulk->last_message);
+	bulk->last_message = NULL;
+	if (bulk->first == bulk->next)
+		return false;
+	while (SlotOf(bulk, bulk->first)->state != SLOT_ANSWERED)
+	{
+		if (!wait)
+			return false;
+		Exchange(bulk);
+		if (SlotOf(bulk, bulk->first)->state != SLOT_ANSWERED)
+			WaitForNews(bulk);
+	}
+	slot = SlotOf(bulk, bulk->first);
+	row->number = bulk->first;
+	row->tag = slot->tag;
+	row->status = slot->status;
+	row->hashed = slot->hashed;
+	row->hashes = slot->hashes;
+	row->message = bulk->last_message = slot->message;
+	bulk->first++;
+	bulk->oldest = Max(bulk->oldest, bulk->first);
+	bulk->cursor = Max(bulk->cursor, bulk->first);
+	bulk->counts.images++;
+	if (row->status != BULK_OK)
+		bulk->counts.bad++;
+	AddToTotal(row->hashed ? TOTAL_IMAGES : TOTAL_IMAGE_ERRORS, 1);
+	return true;
+}
+
+const BulkHashCounts *
+BulkHashGetCounts(const BulkHash *bulk)
+{
+	return &bulk->counts;
+}
+
+/* Is it a number of seconds? */
+static bool
+IsDuration(double seconds)
+{
+	return seconds >= 0 && seconds < 1e12;
+}
+
+/* Take the engine's report at the end of its request. */
+static void
+TakeReport(BulkHash *bulk, const EngineReply *reply)
+{
+	ImagesDone report;
+
+	if (reply->length != sizeof(report))
+		EngineRejectReply(bulk->engine, "DONE has a wrong length");
+	memcpy(&report, reply->payload, sizeof(report));
+	if (!IsDuration(report.reading_seconds) || !IsDuration(report.decoding_seconds) ||
+		report.threads > PG_INT32_MAX || report.memory_bytes > PG_INT64_MAX)
+		EngineRejectReply(bulk->engine, "a report that cannot be");
+	bulk->counts.threads = report.threads;
+	bulk->counts.memory_bytes = report.memory_bytes;
+	bulk->counts.seconds_reading = report.reading_seconds;
+	bulk->counts.seconds_decoding = report.decoding_seconds;
+}
+
+/*
+ * End the request of an engine that has answered everything, and hear its report. All rows are there:
+ * without it, only what the engine did is not known.
+ */
+static void
+EndRequest(BulkHash *bulk)
+{
+	int64 limit_us = vamhash_image_timeout > 0 ? (int64) vamhash_image_timeout * 1000 : -1;
+	FrameHeader header = {};
+	Size sent = 0;
+
+	header.magic = magic;
+	header.operation = (uint16) Operation::end;
+	header.id = EngineRequestId(bulk->engine);
+	for (int64 waited_us = 0; limit_us < 0 || waited_us < limit_us;)
+	{
+		struct iovec rest = {(char *) &header + sent, sizeof(header) - sent};
+		EngineReply reply;
+
+		if (sent < sizeof(header))
+			sent += EngineTrySend(bulk->engine, &rest, 1, -1);
+		switch (EngineTryReceive(bulk->engine, &reply))
+		{
+		case ENGINE_REPLIED:
+			if (reply.operation != Operation::done || sent < sizeof(header))
+				EngineRejectReply(bulk->engine, "expected DONE after the last image");
+			TakeReport(bulk, &reply);
+			EngineFinish(bulk->engine);
+			return;
+
+		case ENGINE_GONE:
+			pfree(EngineBury(bulk->engine));
+			return;
+
+		case ENGINE_SILENT:
+		{
+			long timeout = limit_us < 0 ? -1 : (long) ((limit_us - waited_us + 999) / 1000);
+
+			waited_us += (int64) EngineWait(bulk->engine, sent < sizeof(header), timeout);
+			break;
+		}
+		}
+	}
+	EngineAbandon(bulk->engine);
+}
+
+BulkHashCounts
+BulkHashFinish(BulkHash *bulk)
+{
+	BulkHashCounts counts;
+
+	if (bulk->engine != NULL)
+	{
+		if (bulk->in_flight == 0)
+			EndRequest(bulk);
+		else
+			EngineAbandon(bulk->engine);
+	}
+	ClearOutgoing(bulk);
+	counts = bulk->counts;
+	MemoryContextDelete(bulk->context);
+	return counts;
+}
+
+void
+SetLastBulk(const char *kind, const BulkHashCounts *counts, double seconds)
+{
+	ResetLastWork(kind);
+	SetLastInt("last_images", counts->images);
+	SetLastInt("last_bad", counts->bad);
+	SetLastInt("last_bytes", counts->bytes);
+	SetLastInt("last_restarts", counts->restarts);
+	SetLastInt("last_threads", counts->threads);
+	SetLastInt("last_memory_bytes", counts->memory_bytes);
+	SetLastSeconds("last_seconds", seconds);
+	SetLastSeconds("last_seconds_waiting", counts->seconds_waiting);
+	SetLastSeconds("last_seconds_reading_files", counts->seconds_reading);
+	SetLastSeconds("last_seconds_decoding", counts->seconds_decoding);
+}
+
+void
+FillBulkColumns(const BulkHashRow *row, Datum *values, bool *nulls)
+{
+	memset(nulls, !row->hashed, BULK_COLUMN_COUNT * sizeof(bool));
+	if (row->hashed)
+	{
+		values[BULK_DHASH] = Int64GetDatum((int64) row->hashes.dhash);
+		values[BULK_AHASH] = Int64GetDatum((int64) row->hashes.ahash);
+		values[BULK_WHASH] = Int64GetDatum((int64) row->hashes.whash);
+		values[BULK_PHASH] = Int64GetDatum((int64) row->hashes.phash);
+		values[BULK_WHASH16] = Int64GetDatum((int64) row->hashes.whash16);
+		values[BULK_WIDTH] = Int32GetDatum((int32) row->hashes.width);
+		values[BULK_HEIGHT] = Int32GetDatum((int32) row->hashes.height);
+		values[BULK_FORMAT] = CStringGetTextDatum(row->hashes.format);
+	}
+	values[BULK_STATUS] = CStringGetTextDatum(BulkStatusName(row->status));
+	nulls[BULK_STATUS] = false;
+	nulls[BULK_MESSAGE] = row->message == NULL;
+	if (row->message != NULL)
+		values[BULK_MESSAGE] = CStringGetTextDatum(row->message);
+}
