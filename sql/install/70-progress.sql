@@ -29,7 +29,7 @@ COMMENT ON COLUMN vamhash_progress.database IS 'database that it is connected to
 COMMENT ON COLUMN vamhash_progress.kind IS 'function or procedure that runs it';
 COMMENT ON COLUMN vamhash_progress.phase IS 'what it is doing';
 COMMENT ON COLUMN vamhash_progress.done IS
-	'how much of this phase is done: rows read, pairs returned, or images hashed';
+	'how much of this phase is done: rows read, images hashed, tables or tiles compared';
 COMMENT ON COLUMN vamhash_progress.total IS 'how much there is to do in this phase';
 COMMENT ON COLUMN vamhash_progress.bad IS 'of the images that are done, those whose status is not ok';
 COMMENT ON COLUMN vamhash_progress.per_second IS

@@ -30,8 +30,6 @@
 #include "pg/postgres.hpp"
 #include "pg/bulk_hash.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 extern "C"
@@ -44,6 +42,7 @@ extern "C"
 }
 
 #include "pg/engine_client.hpp"
+#include "pg/server_file.hpp"
 #include "pg/settings.hpp"
 #include "pg/statistics.hpp"
 
@@ -216,18 +215,18 @@ Answer(BulkHash *bulk, Slot *slot, BulkStatus status, const char *message)
 	}
 }
 
-/* The status that a failure to open a file means. */
+/* The status that a file's fault means. */
 static BulkStatus
-StatusOfErrno(int error)
+StatusOfFileFault(ImageFileFault fault)
 {
-	switch (error)
+	switch (fault)
 	{
-	case ENOENT:
-	case ENOTDIR:
+	case IMAGE_FILE_NOT_FOUND:
 		return BULK_NOT_FOUND;
-	case EACCES:
-	case EPERM:
+	case IMAGE_FILE_DENIED:
 		return BULK_DENIED;
+	case IMAGE_FILE_TOO_LARGE:
+		return BULK_TOO_LARGE;
 	default:
 		return BULK_UNREADABLE;
 	}
@@ -246,32 +245,22 @@ AnswerTooLarge(BulkHash *bulk, Slot *slot, uint64 length)
 static bool
 OpenSlotFile(BulkHash *bulk, Slot *slot)
 {
-	const char *path = slot->data;
-	struct stat status;
+	ImageFile file = OpenImageFile(slot->data);
 
-	/* Not to hang on a FIFO before we know that it is one. */
-	bulk->out.file = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
-	if (bulk->out.file < 0 && errno == ENXIO)
-		Answer(bulk, slot, BULK_UNREADABLE, psprintf("\"%s\" is a socket", path));
-	else if (bulk->out.file < 0 || fstat(bulk->out.file, &status) != 0)
+	if (file.fault == IMAGE_FILE_OK)
 	{
-		BulkStatus bulk_status = StatusOfErrno(errno);
-
-		Answer(bulk, slot, bulk_status, psprintf("could not open image file \"%s\": %m", path));
+		bulk->out.file = file.descriptor;
+		slot->length = file.size;
+		return true;
 	}
-	else if (!S_ISREG(status.st_mode))
-		Answer(bulk, slot, BULK_UNREADABLE,
-			   psprintf("\"%s\" is %s", path,
-						S_ISDIR(status.st_mode) ? "a directory" : "not a regular file"));
-	else if ((uint64) status.st_size > bulk->params.max_bytes)
-		AnswerTooLarge(bulk, slot, status.st_size);
-	if (slot->state == SLOT_ANSWERED)
-	{
-		ClearOutgoing(bulk);
-		return false;
-	}
-	slot->length = status.st_size;
-	return true;
+	if (file.fault == IMAGE_FILE_TOO_LARGE)
+		AnswerTooLarge(bulk, slot, file.size);
+	else
+		Answer(bulk, slot, StatusOfFileFault(file.fault), file.message);
+	pfree(file.message);
+	if (file.detail != NULL)
+		pfree(file.detail);
+	return false;
 }
 
 /* May the image at the cursor be sent now? */

@@ -9,20 +9,15 @@
 #include "pg/postgres.hpp"
 #include "pg/image_hash.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 extern "C"
 {
-#include "catalog/pg_authid.h"
-#include "miscadmin.h"
 #include "storage/fd.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
 }
 
 #include "pg/engine_client.hpp"
+#include "pg/server_file.hpp"
 #include "pg/settings.hpp"
 #include "pg/statistics.hpp"
 
@@ -43,50 +38,6 @@ DecodeIsFast(const text *decode)
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("unrecognized decode mode \"%.*s\"", length, word),
 					errhint("It is 'exact' or 'fast'.")));
-}
-
-/* Raise the error for an encoded image over vamhash.max_image_bytes. */
-static void
-CheckImageLength(uint64 length)
-{
-	if (length <= (uint64) vamhash_max_image_bytes)
-		return;
-	AddToTotal(TOTAL_IMAGE_ERRORS, 1);
-	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					errmsg("image is too large: %llu bytes", (unsigned long long) length),
-					errdetail("\"vamhash.max_image_bytes\" is %d.", vamhash_max_image_bytes)));
-}
-
-void
-CheckMayReadFiles(void)
-{
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied to read server files"),
-						errdetail("Only members of role pg_read_server_files may hash server "
-								  "files.")));
-}
-
-/* Open a server file for reading, with the caller's right to do so checked. */
-static int
-OpenImageFile(const char *path, struct stat *status)
-{
-	int file;
-
-	CheckMayReadFiles();
-	/* Not to hang on a FIFO before we know that it is one. */
-	file = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
-	if (file < 0 && errno == ENXIO)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is a socket", path)));
-	if (file < 0 || fstat(file, status) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(), errmsg("could not open image file \"%s\": %m", path)));
-	if (!S_ISREG(status->st_mode))
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is %s", path,
-							   S_ISDIR(status->st_mode) ? "a directory" : "not a regular file")));
-	CheckImageLength(status->st_size);
-	return file;
 }
 
 /* Send a file's bytes as the request's DATA, and END; it must stay as long as it was when opened. */
@@ -166,13 +117,17 @@ HashImage(const ImageSource *source, HashWanted wanted, const text *decode, bool
 	HashRequest params = {};
 	EngineRequest *request;
 	HashResult result;
-	int file = -1;
-	struct stat status;
+	ImageFile file = {};
 
 	if (source->path != NULL)
-		file = OpenImageFile(source->path, &status);
-	else
-		CheckImageLength(source->length);
+	{
+		CheckMayReadFiles();
+		file = OpenImageFile(source->path);
+		if (file.fault != IMAGE_FILE_OK)
+			ReportImageFile(&file);
+	}
+	else if (ImageIsTooLong(source->length))
+		ReportImageTooLong(source->length);
 
 	params.wanted = wanted;
 	params.flags = (fast ? hash_fast : 0) | (orient ? hash_orient : 0);
@@ -181,8 +136,8 @@ HashImage(const ImageSource *source, HashWanted wanted, const text *decode, bool
 	request = EngineBegin(ENGINE_DECODE, Operation::begin_hash, &params, sizeof(params));
 	if (source->path != NULL)
 	{
-		SendFile(request, source->path, file, status.st_size);
-		CloseTransientFile(file);
+		SendFile(request, source->path, file.descriptor, file.size);
+		CloseTransientFile(file.descriptor);
 	}
 	else
 		EngineSendData(request, source->bytes, source->length, true);

@@ -31,8 +31,5 @@ extern bool DecodeIsFast(const text *decode);
 /* Check what an engine says of an image beyond its frame's form; what cannot be ends the engine. */
 extern void CheckHashResult(struct Engine *request, const vamhash::protocol::HashResult *result);
 
-/* Raise an error unless the caller may read server files. */
-extern void CheckMayReadFiles(void);
-
 extern vamhash::protocol::HashResult HashImage(const ImageSource *source, HashWanted wanted,
 											   const text *decode, bool orient);

@@ -14,8 +14,9 @@
  * or has moved. So a writer never waits, not even for a reader that was stopped.
  *
  * The slots of a backend are freed as its jobs end, and else by the end of the
- * (sub)transaction that began them. A backend that is terminated aborts its transaction on
- * its way out; one that is killed takes the shared memory with it.
+ * (sub)transaction that began them; but a procedure that commits now and then keeps its slot
+ * until a transaction is aborted, which is how its errors end. A backend that is terminated
+ * aborts its transaction on its way out; one that is killed takes the shared memory with it.
  */
 #include "pg/postgres.hpp"
 #include "pg/progress.hpp"
@@ -76,6 +77,7 @@ struct alignas(64) Job
 	pg_atomic_uint32 owner;		   /* pid of the backend that has it; 0: free */
 	pg_atomic_uint32 change_count; /* odd while the state is written */
 	SubTransactionId subid;		   /* that the job belongs to; for its owner */
+	bool outlives_commit;		   /* it is a procedure's; for its owner */
 	JobState state;
 };
 
@@ -260,14 +262,18 @@ RequestProgressMemory(void)
 #endif
 }
 
-/*
- * Is there a job, and still ours? A transaction that ends takes its jobs with it, also from a procedure
- * that goes on.
- */
+/* Is a slot this backend's? */
+static inline bool
+IsOwn(Job *job)
+{
+	return pg_atomic_read_u32(&job->owner) == (uint32) MyProcPid;
+}
+
+/* Is there a job, and has no end of a transaction taken it away? */
 static inline bool
 IsOurs(Job *job)
 {
-	return job != NULL && pg_atomic_read_u32(&job->owner) == (uint32) MyProcPid;
+	return job != NULL && IsOwn(job);
 }
 
 /* Begin to write the state of a job of ours. */
@@ -301,26 +307,36 @@ ClaimSlot(void)
 	return NULL;
 }
 
-/* End this backend's jobs that belong to a (sub)transaction that ends; all if InvalidSub... */
+/* End this backend's jobs that belong to a subtransaction that aborts. */
 static void
 EndJobsOf(SubTransactionId subid)
 {
 	for (int i = 0; i < JOB_SLOTS && own_jobs > 0; i++)
 	{
-		if (pg_atomic_read_u32(&jobs[i].owner) == (uint32) MyProcPid &&
-			(subid == InvalidSubTransactionId || jobs[i].subid == subid))
+		if (IsOwn(&jobs[i]) && jobs[i].subid == subid)
 			EndJob(&jobs[i]);
 	}
 }
 
-/* At the end of a transaction no job is running. */
+/* End all jobs of this backend, at a commit all but those that go on after it. */
+static void
+EndAllJobs(bool is_commit)
+{
+	for (int i = 0; i < JOB_SLOTS && own_jobs > 0; i++)
+	{
+		if (IsOwn(&jobs[i]) && !(is_commit && jobs[i].outlives_commit))
+			EndJob(&jobs[i]);
+	}
+}
+
+/* At the end of a transaction no job is running but a procedure's. */
 static void
 JobXactCallback(XactEvent event, void *)
 {
-	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT ||
-		event == XACT_EVENT_PARALLEL_ABORT || event == XACT_EVENT_PARALLEL_COMMIT ||
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT ||
+		event == XACT_EVENT_COMMIT || event == XACT_EVENT_PARALLEL_COMMIT ||
 		event == XACT_EVENT_PREPARE)
-		EndJobsOf(InvalidSubTransactionId);
+		EndAllJobs(event == XACT_EVENT_COMMIT);
 }
 
 /* A subtransaction that aborts takes its job with it; none outlives one that ends well. */
@@ -344,8 +360,9 @@ RegisterJobCallbacks(void)
 	registered = true;
 }
 
-Job *
-BeginJob(const char *kind)
+/* Begin a job; `outlives_commit` is for the jobs of procedures. */
+static Job *
+StartJob(const char *kind, bool outlives_commit)
 {
 	JobState state = {};
 	Job *job;
@@ -355,6 +372,7 @@ BeginJob(const char *kind)
 		return NULL;
 	own_jobs++;
 	job->subid = GetCurrentSubTransactionId();
+	job->outlives_commit = outlives_commit;
 	state.pid = MyProcPid;
 	state.role = GetSessionUserId();
 	state.database = MyDatabaseId;
@@ -366,6 +384,18 @@ BeginJob(const char *kind)
 	job->state = state;
 	EndChange(job);
 	return job;
+}
+
+Job *
+BeginJob(const char *kind)
+{
+	return StartJob(kind, false);
+}
+
+Job *
+BeginProcedureJob(const char *kind)
+{
+	return StartJob(kind, true);
 }
 
 void

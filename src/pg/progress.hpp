@@ -8,9 +8,9 @@
  *		EndJob(job);
  *
  *		A job that is left by an error needs no clean-up by its caller: the end of the
- *		(sub)transaction that began it ends it; a procedure that commits begins another. No
- *		call here ever fails: where a job cannot be shown, BeginJob() returns NULL, and what
- *		is told of none, or of one that has ended, is ignored.
+ *		(sub)transaction that began it ends it, and of a procedure's job the abort of any
+ *		transaction. No call here ever fails: where a job cannot be shown, BeginJob() returns
+ *		NULL, and what is told of none, or of one that has ended, is ignored.
  */
 #pragma once
 
@@ -24,6 +24,9 @@ extern void RequestProgressMemory(void);
 
 /* Begin a job of a kind: the name of the SQL function or procedure that runs it. */
 extern Job *BeginJob(const char *kind);
+
+/* Begin a job that goes on after COMMIT: of a procedure that ends its own transactions. */
+extern Job *BeginProcedureJob(const char *kind);
 
 /* Begin a phase of a job, of `total` units of work, or -1 if that is not known; done restarts at 0. */
 extern void SetJobPhase(Job *job, const char *phase, int64 total);

@@ -4,6 +4,7 @@
 extern "C"
 {
 #include "utils/guc.h"
+#include "utils/varlena.h"
 }
 
 #include "protocol/frame.h"
@@ -17,6 +18,7 @@ int vamhash_max_image_pixels = 0;
 int vamhash_image_memory_limit = 0;
 int vamhash_image_timeout = 0;
 int vamhash_engine_idle_timeout = 0;
+char *vamhash_image_roots = NULL;
 
 static const struct config_enum_entry join_methods[] = {
 	{"auto", (int) vamhash::protocol::Method::automatic, false},
@@ -25,6 +27,29 @@ static const struct config_enum_entry join_methods[] = {
 	{"faiss", (int) vamhash::protocol::Method::faiss, false},
 	{NULL, 0, false},
 };
+
+/* GUC check hook: absolute paths, separated by commas; one with a comma or a space in double quotes. */
+static bool
+CheckImageRoots(char **value, void **, GucSource)
+{
+	List *roots;
+	ListCell *cell;
+
+	if (!SplitDirectoriesString(pstrdup(*value), ',', &roots))
+	{
+		GUC_check_errdetail("List syntax is invalid.");
+		return false;
+	}
+	foreach (cell, roots)
+	{
+		if (!is_absolute_path((const char *) lfirst(cell)))
+		{
+			GUC_check_errdetail("\"%s\" is not an absolute path.", (const char *) lfirst(cell));
+			return false;
+		}
+	}
+	return true;
+}
 
 /* Define the vamhash.* settings and reserve the prefix. */
 void
@@ -70,6 +95,12 @@ DefineVamhashSettings(void)
 							"it was started with.",
 							&vamhash_engine_idle_timeout, 300, 0, 7 * 24 * 3600, PGC_SUSET,
 							GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomStringVariable("vamhash.image_roots",
+							   "Folders that image files may be read from, separated by commas.",
+							   "Where a file lies counts, whatever links lead there. Empty means "
+							   "any folder.",
+							   &vamhash_image_roots, "", PGC_SUSET, GUC_LIST_INPUT, CheckImageRoots,
+							   NULL, NULL);
 	MarkGUCPrefixReserved("vamhash");
 }
 
@@ -89,4 +120,15 @@ ImageMemoryLimit(void)
 				   (uint64) vamhash_max_image_pixels * 10) /
 				  (1024 * 1024)) +
 		   256;
+}
+
+List *
+ImageRoots(void)
+{
+	List *roots = NIL;
+
+	/* CheckImageRoots() has seen that it can be split. */
+	if (vamhash_image_roots != NULL && vamhash_image_roots[0] != '\0')
+		(void) SplitDirectoriesString(pstrdup(vamhash_image_roots), ',', &roots);
+	return roots;
 }

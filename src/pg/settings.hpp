@@ -5,6 +5,11 @@
  */
 #pragma once
 
+extern "C"
+{
+#include "nodes/pg_list.h"
+}
+
 extern int vamhash_threads;
 extern int vamhash_join_method; /* a vamhash::protocol::Method */
 extern int vamhash_max_pairs;
@@ -14,8 +19,12 @@ extern int vamhash_max_image_pixels;
 extern int vamhash_image_memory_limit;
 extern int vamhash_image_timeout;
 extern int vamhash_engine_idle_timeout;
+extern char *vamhash_image_roots;
 
 extern void DefineVamhashSettings(void);
 
 /* Megabytes that decoding an image may take: vamhash.image_memory_limit, or what follows for 0. */
 extern int ImageMemoryLimit(void);
+
+/* The folders of vamhash.image_roots, absolute paths in canonical form; NIL if any folder will do. */
+extern List *ImageRoots(void);
