@@ -2,7 +2,7 @@
 # Installs what vamhash needs from Debian's (12 or later) or Ubuntu's (24.04 or later) packages.
 # The one place that names packages.
 #
-#   scripts/install-deps.sh [build] [faiss] [test] [bench] [demo] [arm64]      (default: build)
+#   scripts/install-deps.sh [build] [faiss] [test] [fuzz] [bench] [demo] [arm64]   (default: build)
 #
 # faiss is what the join method of that name is built with; without it, everything else is built.
 set -euo pipefail
@@ -14,6 +14,8 @@ faiss=(libfaiss-dev liblapack-dev)
 # IPC::Run is what PostgreSQL's Perl test modules need; the venv holds the pinned ImageHash;
 # clang finds OpenMP's header in libomp-dev.
 test=("${faiss[@]}" libomp-dev libgtest-dev libipc-run-perl python3-venv clang clang-format clang-tidy)
+# libFuzzer comes with clang's run-time libraries; Python makes what fuzzing starts from.
+fuzz=(clang libclang-rt-dev python3)
 bench=(libbenchmark-dev "${faiss[@]}")
 # Pillow makes the copies and thumbnails; the photographs are mate-backgrounds' own.
 demo=(python3-pil mate-backgrounds)
@@ -23,12 +25,12 @@ arm64=(cmake g++-aarch64-linux-gnu googletest qemu-user-static)
 wanted=()
 for group in "${@:-build}"; do
 	case $group in
-	build | faiss | test | bench | demo | arm64)
+	build | faiss | test | fuzz | bench | demo | arm64)
 		declare -n packages=$group
 		wanted+=("${packages[@]}")
 		;;
 	*)
-		echo "usage: $0 [build] [faiss] [test] [bench] [demo]" >&2
+		echo "usage: $0 [build] [faiss] [test] [fuzz] [bench] [demo] [arm64]" >&2
 		exit 2
 		;;
 	esac

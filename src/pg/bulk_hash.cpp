@@ -45,6 +45,7 @@ extern "C"
 #include "pg/server_file.hpp"
 #include "pg/settings.hpp"
 #include "pg/statistics.hpp"
+#include "protocol/reply_check.h"
 
 using namespace vamhash::protocol;
 
@@ -381,52 +382,29 @@ SendImages(BulkHash *bulk)
 	}
 }
 
-/* The status that the engine gives an image; false if it is none that it may give. */
-static bool
-StatusOfFault(uint16 fault, BulkStatus *status)
+/* The status that a record's fault means, once it is checked. */
+static BulkStatus
+StatusOfFault(uint16 fault)
 {
 	switch ((Fault) fault)
 	{
 	case Fault::none:
-		*status = BULK_OK;
-		break;
+		return BULK_OK;
 	case Fault::image_truncated:
-		*status = BULK_TRUNCATED;
-		break;
+		return BULK_TRUNCATED;
 	case Fault::image_corrupt:
-		*status = BULK_CORRUPT;
-		break;
+		return BULK_CORRUPT;
 	case Fault::image_unsupported:
-		*status = BULK_UNSUPPORTED;
-		break;
+		return BULK_UNSUPPORTED;
 	case Fault::image_too_large:
-		*status = BULK_TOO_LARGE;
-		break;
+		return BULK_TOO_LARGE;
 	case Fault::image_unreadable:
-		*status = BULK_UNREADABLE;
-		break;
+		return BULK_UNREADABLE;
 	case Fault::out_of_memory:
-		*status = BULK_OUT_OF_MEMORY;
-		break;
-	case Fault::internal:
-		*status = BULK_CRASHED;
-		break;
+		return BULK_OUT_OF_MEMORY;
 	default:
-		return false;
+		return BULK_CRASHED;
 	}
-	return true;
-}
-
-/* The message of a record as a string; it must be of printable characters. */
-static char *
-TakeMessage(BulkHash *bulk, const char *bytes, Size length)
-{
-	for (Size i = 0; i < length; i++)
-	{
-		if (bytes[i] < ' ' || bytes[i] > '~')
-			EngineRejectReply(bulk->engine, "a message that is not text");
-	}
-	return pnstrdup(bytes, length);
 }
 
 /* Take one record of the engine's; what it says is checked as everything that it says. */
@@ -441,17 +419,12 @@ TakeRecord(BulkHash *bulk, const ImageRecord *record, const char *message_bytes)
 
 	if (number >= bulk->cursor || slot->state != SLOT_SENT)
 		EngineRejectReply(bulk->engine, "an answer about an image that was not sent");
-	if (!StatusOfFault(record->status, &status) || record->hashed > 1 ||
-		(status == BULK_OK && !record->hashed) || (status == BULK_UNREADABLE && !slot->is_file) ||
-		(record->hashed && status != BULK_OK && status != BULK_TRUNCATED) ||
-		(status == BULK_OK && record->message_length != 0))
-		EngineRejectReply(bulk->engine, "an image's status that cannot be");
-	message = TakeMessage(bulk, message_bytes, record->message_length);
-	if (record->hashed)
-		CheckHashResult(bulk->engine, &record->result);
+	EngineCheckReply(bulk->engine, check_image_record(*record, slot->is_file));
+	EngineCheckReply(bulk->engine, check_message(message_bytes, record->message_length));
+	status = StatusOfFault(record->status);
+	message = pnstrdup(message_bytes, record->message_length);
 	if (status == BULK_UNREADABLE)
 		message = psprintf("image file \"%s\" %s", slot->data, message);
-	bulk->fruitless = 0;
 	slot->hashed = record->hashed;
 	slot->hashes = record->result;
 	Answer(bulk, slot, status, status == BULK_OK ? NULL : message);
@@ -473,9 +446,7 @@ TakeRecords(BulkHash *bulk, const EngineReply *reply)
 		if (left < sizeof(record))
 			EngineRejectReply(bulk->engine, "a part of an image's record");
 		memcpy(&record, place, sizeof(record));
-		if (record.message_length > max_image_message ||
-			left < image_record_size(record.message_length))
-			EngineRejectReply(bulk->engine, "a part of an image's record");
+		EngineCheckReply(bulk->engine, check_image_record_size(record, left));
 		TakeRecord(bulk, &record, place + sizeof(record));
 		offset += image_record_size(record.message_length);
 	}
@@ -691,13 +662,6 @@ BulkHashGetCounts(const BulkHash *bulk)
 	return &bulk->counts;
 }
 
-/* Is it a number of seconds? */
-static bool
-IsDuration(double seconds)
-{
-	return seconds >= 0 && seconds < 1e12;
-}
-
 /* Take the engine's report at the end of its request. */
 static void
 TakeReport(BulkHash *bulk, const EngineReply *reply)
@@ -707,9 +671,7 @@ TakeReport(BulkHash *bulk, const EngineReply *reply)
 	if (reply->length != sizeof(report))
 		EngineRejectReply(bulk->engine, "DONE has a wrong length");
 	memcpy(&report, reply->payload, sizeof(report));
-	if (!IsDuration(report.reading_seconds) || !IsDuration(report.decoding_seconds) ||
-		report.threads > PG_INT32_MAX || report.memory_bytes > PG_INT64_MAX)
-		EngineRejectReply(bulk->engine, "a report that cannot be");
+	EngineCheckReply(bulk->engine, check_images_report(report));
 	bulk->counts.threads = report.threads;
 	bulk->counts.memory_bytes = report.memory_bytes;
 	bulk->counts.seconds_reading = report.reading_seconds;

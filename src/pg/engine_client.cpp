@@ -13,8 +13,8 @@
  * start of a few milliseconds.
  *
  * Every reply is treated as hostile: an engine reads untrusted images. Magic,
- * id, operation, lengths and UTF-8 are checked before anything is used, and a
- * mismatch kills the engine and is an ERROR.
+ * id, operation, lengths and UTF-8 are checked before anything is used
+ * (protocol/reply_check.h), and a mismatch kills the engine and is an ERROR.
  */
 #include "pg/postgres.hpp"
 #include "pg/engine_client.hpp"
@@ -41,6 +41,7 @@ extern "C"
 #include "pg/engine_process.hpp"
 #include "pg/settings.hpp"
 #include "pg/statistics.hpp"
+#include "protocol/reply_check.h"
 
 using namespace vamhash::protocol;
 
@@ -52,8 +53,6 @@ using namespace vamhash::protocol;
  * timeout, so that the shortest does not mean a new engine for every call.
  */
 #define IDLE_MARGIN_MS(idle_seconds) Min(1000, (idle_seconds) *500)
-
-#define MAX_ERROR_LENGTH 1000
 
 /* Engines of one session: calls may be nested, but a runaway recursion must not fill the machine. */
 #define MAX_ENGINES 32
@@ -354,18 +353,6 @@ ReceiveExactly(Engine *engine, char *target, Size length)
 	}
 }
 
-/* Check all that can be checked of a frame's header. */
-static void
-CheckHeader(Engine *engine, const FrameHeader *header)
-{
-	if (header->magic != magic)
-		ReportProtocolViolation(engine, "bad magic number");
-	if (header->length > max_payload)
-		ReportProtocolViolation(engine, "a frame is too long");
-	if (header->id != engine->request_id)
-		ReportProtocolViolation(engine, "answer to another request");
-}
-
 /* Receive the next frame's header. */
 static FrameHeader
 ReceiveHeader(Engine *engine)
@@ -373,7 +360,7 @@ ReceiveHeader(Engine *engine)
 	FrameHeader header;
 
 	ReceiveExactly(engine, (char *) &header, sizeof(header));
-	CheckHeader(engine, &header);
+	EngineCheckReply(engine, check_header(header, engine->request_id));
 	return header;
 }
 
@@ -681,8 +668,6 @@ RaiseEngineError(Engine *engine, const FrameHeader *header)
 	char *message;
 	char *detail;
 
-	if (header->length > MAX_ERROR_LENGTH)
-		ReportProtocolViolation(engine, "an error message is too long");
 	message = (char *) palloc0(header->length + 1);
 	ReceiveExactly(engine, message, header->length);
 	CheckNothingFollows(engine, "bytes after ERROR");
@@ -765,15 +750,12 @@ ReceivePayload(EngineRequest *request, Size length)
 
 /* Check what DONE says of the results, and that it is the end. */
 static void
-CheckDone(EngineRequest *request, const char *payload, Size length)
+CheckDone(EngineRequest *request, const char *payload)
 {
 	Done done;
 
-	if (length < sizeof(done))
-		ReportProtocolViolation(request, "DONE has a wrong length");
 	memcpy(&done, payload, sizeof(done));
-	if (done.result_bytes != request->results)
-		ReportProtocolViolation(request, "DONE does not match the results");
+	EngineCheckReply(request, check_done(done, request->results));
 	CheckNothingFollows(request, "bytes after DONE");
 }
 
@@ -789,6 +771,7 @@ EngineReceive(EngineRequest *request)
 
 	CHECK_FOR_INTERRUPTS();
 	header = ReceiveHeader(request);
+	EngineCheckReply(request, check_answer(header));
 	switch ((Operation) header.operation)
 	{
 	case Operation::result:
@@ -802,14 +785,12 @@ EngineReceive(EngineRequest *request)
 		break;
 
 	case Operation::ask:
-		if (header.length != 0)
-			ReportProtocolViolation(request, "ASK has a wrong length");
 		CheckNothingFollows(request, "bytes after ASK");
 		break;
 
 	case Operation::done:
 		ReceivePayload(request, header.length);
-		CheckDone(request, request->payload, header.length);
+		CheckDone(request, request->payload);
 		break;
 
 	case Operation::error:
@@ -901,7 +882,7 @@ HasWholeFrame(EngineRequest *request, FrameHeader *header)
 	if (buffered < sizeof(*header))
 		return false;
 	memcpy(header, request->input + request->input_begin, sizeof(*header));
-	CheckHeader(request, header);
+	EngineCheckReply(request, check_header(*header, request->request_id));
 	if (sizeof(*header) + header->length > INPUT_BUFFER_SIZE)
 		ReportProtocolViolation(request, "a frame is too long");
 	return buffered >= sizeof(*header) + header->length;
@@ -914,6 +895,7 @@ TakeFrame(EngineRequest *request, const FrameHeader *header)
 	const char *payload = request->input + request->input_begin + sizeof(*header);
 
 	request->input_begin += sizeof(*header);
+	EngineCheckReply(request, check_answer(*header));
 	switch ((Operation) header->operation)
 	{
 	case Operation::result:
@@ -923,7 +905,7 @@ TakeFrame(EngineRequest *request, const FrameHeader *header)
 
 	case Operation::done:
 		request->input_begin += header->length;
-		CheckDone(request, payload, header->length);
+		CheckDone(request, payload);
 		break;
 
 	case Operation::error:

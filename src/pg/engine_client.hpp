@@ -38,6 +38,14 @@ extern EngineReply EngineReceive(EngineRequest *request);
 extern void EngineFinish(EngineRequest *request);
 [[noreturn]] extern void EngineRejectReply(EngineRequest *request, const char *what);
 
+/* Reject a reply if a check of protocol/reply_check.h has found something wrong with it. */
+static inline void
+EngineCheckReply(EngineRequest *request, const char *violation)
+{
+	if (violation != NULL)
+		EngineRejectReply(request, violation);
+}
+
 /*
  * For requests in which both ends speak at once: no call but EngineWait() waits, and an engine that
  * ends is no error yet.

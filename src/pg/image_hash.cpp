@@ -20,6 +20,7 @@ extern "C"
 #include "pg/server_file.hpp"
 #include "pg/settings.hpp"
 #include "pg/statistics.hpp"
+#include "protocol/reply_check.h"
 
 using namespace vamhash::protocol;
 
@@ -67,23 +68,6 @@ SendFile(EngineRequest *request, const char *path, int file, off_t size)
 	pfree(buffer);
 }
 
-void
-CheckHashResult(EngineRequest *request, const HashResult *result)
-{
-	if (result->width < 1 || result->width > PG_INT32_MAX || result->height < 1 ||
-		result->height > PG_INT32_MAX || result->format[0] == '\0')
-		EngineRejectReply(request, "an image without size or format");
-	for (Size i = 0; i < sizeof(result->format); i++)
-	{
-		char c = result->format[i];
-
-		if (c != '\0' && !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')))
-			EngineRejectReply(request, "an image format that is not a word");
-	}
-	if (result->format[sizeof(result->format) - 1] != '\0')
-		EngineRejectReply(request, "an image format that does not end");
-}
-
 /* Receive the whole answer: the hashes of one image. */
 static HashResult
 ReceiveHashResult(EngineRequest *request)
@@ -94,7 +78,7 @@ ReceiveHashResult(EngineRequest *request)
 	if (reply.operation != Operation::result || reply.length != sizeof(result))
 		EngineRejectReply(request, "expected the hashes of one image");
 	memcpy(&result, reply.payload, sizeof(result));
-	CheckHashResult(request, &result);
+	EngineCheckReply(request, check_hash_result(result));
 	reply = EngineReceive(request);
 	if (reply.operation != Operation::done)
 		EngineRejectReply(request, "expected DONE after the hashes of one image");

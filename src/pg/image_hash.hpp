@@ -28,8 +28,5 @@ typedef struct ImageSource
 /* Parse the argument `decode`: true for 'fast', false for 'exact'. */
 extern bool DecodeIsFast(const text *decode);
 
-/* Check what an engine says of an image beyond its frame's form; what cannot be ends the engine. */
-extern void CheckHashResult(struct Engine *request, const vamhash::protocol::HashResult *result);
-
 extern vamhash::protocol::HashResult HashImage(const ImageSource *source, HashWanted wanted,
 											   const text *decode, bool orient);

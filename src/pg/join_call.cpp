@@ -12,8 +12,6 @@
 #include "pg/postgres.hpp"
 #include "pg/join_call.hpp"
 
-#include <math.h>
-
 extern "C"
 {
 #include "catalog/pg_type.h"
@@ -25,6 +23,7 @@ extern "C"
 #include "pg/keyed_query.hpp"
 #include "pg/settings.hpp"
 #include "pg/statistics.hpp"
+#include "protocol/reply_check.h"
 
 using namespace vamhash::protocol;
 
@@ -49,6 +48,7 @@ static const char *const phase_names[] = {
 	"comparing",
 	"forming groups",
 };
+static_assert(lengthof(phase_names) == join_phases, "the phases that PROGRESS tells of");
 
 uint8
 CheckThreshold(int32 threshold)
@@ -190,10 +190,7 @@ ShowProgress(JoinCall *join, const EngineReply *reply)
 	if (reply->length != sizeof(progress))
 		EngineRejectReply(join->request, "PROGRESS has a wrong length");
 	memcpy(&progress, reply->payload, sizeof(progress));
-	if (progress.phase < 1 || progress.phase > lengthof(phase_names) ||
-		(progress.total > 0 && progress.done > progress.total) ||
-		!isfinite(progress.estimated_pairs))
-		EngineRejectReply(join->request, "PROGRESS that cannot be");
+	EngineCheckReply(join->request, check_progress(progress));
 	if (progress.phase != join->phase)
 		SetJobPhase(join->job, phase_names[progress.phase - 1],
 					progress.total > 0 ? ShownCount(progress.total) : -1);
@@ -206,27 +203,6 @@ ShowProgress(JoinCall *join, const EngineReply *reply)
 				   : (int64) progress.estimated_pairs);
 }
 
-/* Is it a text of printable characters, with a zero at its end? */
-static bool
-IsWords(const char *text, Size size)
-{
-	for (Size i = 0; i < size; i++)
-	{
-		if (text[i] == '\0')
-			return true;
-		if (text[i] < ' ' || text[i] > '~')
-			return false;
-	}
-	return false;
-}
-
-/* Is it a number of seconds? */
-static bool
-IsDuration(double seconds)
-{
-	return seconds >= 0 && seconds < 1e9;
-}
-
 /* Take the engine's report of a join that is done. */
 static void
 TakeReport(JoinCall *join, const EngineReply *reply)
@@ -236,13 +212,8 @@ TakeReport(JoinCall *join, const EngineReply *reply)
 	if (reply->length != sizeof(*report))
 		EngineRejectReply(join->request, "DONE has a wrong length");
 	memcpy(report, reply->payload, sizeof(*report));
-	if (report->left_rows != CountJoinRows(join, 0) || report->right_rows != CountJoinRows(join, 1))
-		EngineRejectReply(join->request, "a report of other rows");
-	if (!IsWords(report->isa, sizeof(report->isa)) ||
-		!IsWords(report->scheme, sizeof(report->scheme)) || !IsDuration(report->grouping_seconds) ||
-		!IsDuration(report->planning_seconds) || !IsDuration(report->comparing_seconds) ||
-		!IsDuration(report->forming_seconds))
-		EngineRejectReply(join->request, "a report that cannot be");
+	EngineCheckReply(join->request,
+					 check_report(*report, CountJoinRows(join, 0), CountJoinRows(join, 1)));
 }
 
 bool

@@ -30,6 +30,7 @@ extern "C"
 }
 
 #include "pg/join_call.hpp"
+#include "protocol/reply_check.h"
 
 using namespace vamhash::protocol;
 
@@ -54,16 +55,6 @@ typedef struct GroupsCall
 	TupleDesc desc;
 	uint64 members; /* put into the result */
 } GroupsCall;
-
-/* What members that have been received must be followed by. */
-typedef struct GroupCheck
-{
-	GroupMember last;
-	uint32 group_rank; /* the least of the last group */
-	uint32 last_rank;
-	uint32 members; /* of the last group, so far */
-	bool has_center;
-} GroupCheck;
 
 /* Parse the argument `method`. */
 static GroupMethod
@@ -126,23 +117,6 @@ SortBatch(GroupsCall *call, Tuplesortstate *sort, TupleTableSlot *slot, const Gr
 	}
 }
 
-/* Check the rows of a RESULT before ASK; `next` is the least number that the first may have. */
-static uint64
-CheckGroupedRows(GroupsCall *call, const EngineReply *reply, uint64 next)
-{
-	const GroupedRow *rows = (const GroupedRow *) reply->payload;
-
-	if (reply->length % sizeof(GroupedRow) != 0)
-		EngineRejectReply(call->join->request, "a part of a row");
-	for (Size i = 0; i < reply->length / sizeof(GroupedRow); i++)
-	{
-		if (rows[i].row < next || rows[i].row >= CountJoinRows(call->join, 0))
-			EngineRejectReply(call->join->request, "rows that are not there, or not in order");
-		next = (uint64) rows[i].row + 1;
-	}
-	return next;
-}
-
 /* Receive the rows that are similar to others into the sort; false if there are none. */
 static bool
 ReceiveGroupedRows(GroupsCall *call, Tuplesortstate *sort, TupleDesc desc)
@@ -157,7 +131,11 @@ ReceiveGroupedRows(GroupsCall *call, Tuplesortstate *sort, TupleDesc desc)
 		const GroupedRow *rows = (const GroupedRow *) reply.payload;
 		Size count = reply.length / sizeof(GroupedRow);
 
-		next = CheckGroupedRows(call, &reply, next);
+		if (reply.length % sizeof(GroupedRow) != 0)
+			EngineRejectReply(call->join->request, "a part of a row");
+		for (Size i = 0; i < count; i++)
+			EngineCheckReply(call->join->request,
+							 check_grouped_row(rows[i], CountJoinRows(call->join, 0), &next));
 		call->ranked += count;
 		for (Size done = 0; done < count; done += call->batch_limit)
 			SortBatch(call, sort, slot, rows + done,
@@ -281,82 +259,6 @@ RankGroupedRows(GroupsCall *call)
 	return asked;
 }
 
-/* Check that the last group received is whole. */
-static void
-CheckGroupEnd(const GroupsCall *call, const GroupCheck *check)
-{
-	if (check->members != check->last.size || (check->members > 0 && !check->has_center))
-		EngineRejectReply(call->join->request, "a group that is not whole");
-}
-
-/* The greatest distance that a member may have to its group's centre. */
-static int
-MaxDistance(const GroupsCall *call)
-{
-	return call->params.method == (uint32) GroupMethod::connected ? 64 : call->params.threshold;
-}
-
-/* The greatest distance that two members of a group may have. */
-static int
-MaxDiameter(const GroupsCall *call)
-{
-	if (call->params.method == (uint32) GroupMethod::complete)
-		return call->params.threshold;
-	if (call->params.method == (uint32) GroupMethod::star)
-		return Min(64, 2 * call->params.threshold);
-	return 64;
-}
-
-/* Check a member by itself and take its rank, so that it can be no member again. */
-static uint32
-CheckMember(GroupsCall *call, const GroupMember *member)
-{
-	EngineRequest *request = call->join->request;
-	uint32 rank;
-
-	if (member->row >= CountJoinRows(call->join, 0) || call->ranks[member->row] == 0)
-		EngineRejectReply(request, "a member that is not there, or in two groups");
-	if (member->size < 2 || member->size > call->ranked)
-		EngineRejectReply(request, "a group of a size that cannot be");
-	if (member->diameter > MaxDiameter(call) || member->distance > MaxDistance(call) ||
-		member->distance > member->diameter)
-		EngineRejectReply(request, "a member beyond the distance asked for");
-	if (member->is_center > 1 || (member->is_center == 1 && member->distance != 0))
-		EngineRejectReply(request, "a centre that is none");
-	rank = call->ranks[member->row];
-	call->ranks[member->row] = 0;
-	return rank;
-}
-
-/* Check that a member may follow those received before it. */
-static void
-CheckNextMember(GroupsCall *call, GroupCheck *check, const GroupMember *member)
-{
-	EngineRequest *request = call->join->request;
-	uint32 rank = CheckMember(call, member);
-
-	if (member->group != check->last.group)
-	{
-		CheckGroupEnd(call, check);
-		if (member->group != check->last.group + 1 || rank <= check->group_rank)
-			EngineRejectReply(request, "groups that are not in order");
-		check->group_rank = rank;
-		check->members = 0;
-		check->has_center = false;
-	}
-	else if (rank <= check->last_rank || check->members == 0)
-		EngineRejectReply(request, "members that are not in order");
-	else if (member->size != check->last.size || member->diameter != check->last.diameter)
-		EngineRejectReply(request, "members of one group that contradict each other");
-	if (member->is_center && check->has_center)
-		EngineRejectReply(request, "a group of two centres");
-	check->has_center = check->has_center || member->is_center;
-	check->last_rank = rank;
-	check->last = *member;
-	if (++check->members > member->size)
-		EngineRejectReply(request, "a group that is not whole");
-}
-
 /* Look up the keys of a batch of members and put them into the result. */
 static void
 PutMembers(GroupsCall *call, const GroupMember *members, int count)
@@ -382,9 +284,13 @@ PutMembers(GroupsCall *call, const GroupMember *members, int count)
 static void
 ReceiveGroups(GroupsCall *call)
 {
-	GroupCheck check = {};
+	GroupsCheck check = {};
 	EngineReply reply;
 
+	check.request = &call->params;
+	check.rows = CountJoinRows(call->join, 0);
+	check.ranks = call->ranks;
+	check.ranked = call->ranked;
 	while (ReceiveJoinReply(call->join, &reply))
 	{
 		const GroupMember *members = (const GroupMember *) reply.payload;
@@ -395,11 +301,11 @@ ReceiveGroups(GroupsCall *call)
 		if (reply.length % sizeof(GroupMember) != 0)
 			EngineRejectReply(call->join->request, "a part of a member");
 		for (Size i = 0; i < count; i++)
-			CheckNextMember(call, &check, members + i);
+			EngineCheckReply(call->join->request, check_member(check, members[i]));
 		for (Size done = 0; done < count; done += call->batch_limit)
 			PutMembers(call, members + done, (int) Min(count - done, (Size) call->batch_limit));
 	}
-	CheckGroupEnd(call, &check);
+	EngineCheckReply(call->join->request, check_group_end(check));
 }
 
 /* Make room for batches of rows whose keys are looked up together. */

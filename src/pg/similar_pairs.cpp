@@ -21,6 +21,7 @@ extern "C"
 }
 
 #include "pg/join_call.hpp"
+#include "protocol/reply_check.h"
 
 using namespace vamhash::protocol;
 
@@ -157,37 +158,16 @@ PutBatch(PairsOutput *output, PairBatch *batch)
 
 /* Check one pair of the engine's and put it into the batch. */
 static void
-TakePair(PairsOutput *output, PairBatch *batch, const char *record)
+TakePair(EngineRequest *request, PairsCheck *check, PairBatch *batch, const char *record)
 {
-	JoinCall *join = output->join;
-	const uint8 *distances = (const uint8 *) record + sizeof(PairRecord);
-	uint64 right_rows = CountJoinRows(join, join->sets - 1);
 	PairRecord pair;
 
 	memcpy(&pair, record, sizeof(pair));
-	if (pair.a >= CountJoinRows(join, 0) || pair.b >= right_rows ||
-		(join->sets == 1 && pair.a >= pair.b))
-		EngineRejectReply(join->request, "a pair of rows that are not there");
-	for (uint32 i = 0; i < output->params.columns; i++)
-	{
-		if (distances[i] > output->params.thresholds[i])
-			EngineRejectReply(join->request, "a pair beyond the distance asked for");
-	}
+	EngineCheckReply(request, check_pair(*check, pair, (const uint8 *) record + sizeof(pair)));
 	memcpy(batch->records + batch->count * batch->record_size, record, batch->record_size);
 	batch->rows[batch->count] = pair.a;
 	batch->rows[batch->limit + batch->count] = pair.b;
 	batch->count++;
-}
-
-/* The number of pairs that the rows can make at most. */
-static uint64
-MostPairs(const JoinCall *join)
-{
-	uint64 rows = CountJoinRows(join, 0);
-
-	if (join->sets == 2)
-		return rows * CountJoinRows(join, 1);
-	return rows % 2 == 0 ? rows / 2 * (rows - 1) : rows * ((rows - 1) / 2);
 }
 
 /* Read the engine's pairs, check them and put them into the result. */
@@ -196,10 +176,13 @@ PutPairs(PairsOutput *output)
 {
 	JoinCall *join = output->join;
 	PairBatch batch = MakeBatch(output);
-	uint64 most = MostPairs(join);
-	uint64 pairs = 0;
+	PairsCheck check = {};
 	EngineReply reply;
 
+	check.request = &output->params;
+	check.left_rows = CountJoinRows(join, 0);
+	check.right_rows = CountJoinRows(join, join->sets - 1);
+	check.pairs_left = most_pairs(check);
 	while (ReceiveJoinReply(join, &reply))
 	{
 		if (reply.operation != Operation::result)
@@ -208,9 +191,7 @@ PutPairs(PairsOutput *output)
 			EngineRejectReply(join->request, "a part of a pair");
 		for (Size offset = 0; offset < reply.length; offset += batch.record_size)
 		{
-			if (++pairs > most)
-				EngineRejectReply(join->request, "more pairs than there are");
-			TakePair(output, &batch, reply.payload + offset);
+			TakePair(join->request, &check, &batch, reply.payload + offset);
 			if (batch.count == batch.limit)
 				PutBatch(output, &batch);
 		}

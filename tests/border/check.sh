@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 includes=$("${PG_CONFIG:-pg_config}" --includedir-server)
 for header in $(cd src && ls */*.h | grep -v '^pg/'); do
 	# The protocol is the one thing that both sides share.
-	[ "$header" != protocol/frame.h ] || continue
+	[[ $header != protocol/* ]] || continue
 	# Kernels' tables of function pointers take plain numbers only, but stay on their side too.
 	if printf 'extern "C" {\n#include "postgres.h"\n}\n#include "%s"\n' "$header" |
 		"${CXX:-g++}" -std=c++20 -w -fsyntax-only -Isrc -I"$includes" -x c++ - 2>/dev/null; then

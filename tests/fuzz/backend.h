@@ -1,0 +1,72 @@
+// A backend's end of the protocol: reads an engine's replies as src/pg does, by the checks of
+// protocol/reply_check.h. Whatever these let through is looked at again here, in another way.
+#pragma once
+
+#include "fuzz.h"
+#include "protocol/reply_check.h"
+
+#include <functional>
+#include <optional>
+
+namespace vamhash::fuzz {
+
+/// How the answer to a request ended.
+enum class Ending {
+    done,      // well
+    error,     // with the engine's own error
+    violation, // with a reply that no engine may send
+    cut,       // with the end of the replies
+    refused    // by the backend: a key with several hashes
+};
+
+struct PairsJob {
+    protocol::PairsRequest params;
+    std::uint64_t left_rows;
+    std::uint64_t right_rows;
+};
+
+/// Groups to be received. `rank_of` is called with the rows that the engine asks about, and gives
+/// as many ranks, or nothing to end the request.
+struct GroupsJob {
+    protocol::GroupsRequest params;
+    std::uint64_t rows;
+    std::function<std::optional<std::vector<std::uint32_t>>(std::span<const protocol::GroupedRow>)>
+        rank_of;
+};
+
+/// Reads what an engine sends.
+class Backend {
+  public:
+    explicit Backend(std::span<const std::uint8_t> replies) : rest_(replies) {}
+
+    /// Whether all replies have been read.
+    [[nodiscard]] bool at_end() const { return rest_.empty(); }
+    /// What was wrong, where the ending was a violation.
+    [[nodiscard]] const char* violation() const { return violation_; }
+
+    Ending receive_hello();
+    Ending receive_hash(std::uint32_t id);
+    Ending receive_pairs(std::uint32_t id, const PairsJob& job);
+    Ending receive_groups(std::uint32_t id, const GroupsJob& job);
+
+  private:
+    struct Reply {
+        protocol::Operation operation;
+        Bytes payload; // in memory of its own length
+    };
+
+    std::optional<Reply> receive();
+    std::optional<Reply> receive_of_join(std::uint64_t left_rows, std::uint64_t right_rows);
+    bool take(void* target, std::size_t length);
+    bool check(const char* violation);
+    void fail(Ending ending);
+    std::optional<std::vector<protocol::GroupedRow>> receive_rows(const GroupsJob& job);
+
+    std::span<const std::uint8_t> rest_;
+    std::uint32_t id_ = 0;
+    std::uint64_t results_ = 0; // bytes
+    Ending ending_ = Ending::done;
+    const char* violation_ = nullptr;
+};
+
+} // namespace vamhash::fuzz

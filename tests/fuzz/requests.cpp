@@ -1,0 +1,287 @@
+// An engine with the stream of a backend that may say anything: the first byte is the role, the
+// rest goes into the socket. The engine answers, or ends by a ChannelError; whatever it sends on
+// the way is what its backend believes (backend.h).
+//
+// A backend decides how much work an engine does, so the numbers in requests are brought down to
+// what takes milliseconds.
+#include "backend.h"
+#include "engine/channel.h"
+#include "engine/serve.h"
+
+#include <array>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+
+namespace vamhash {
+namespace {
+
+using namespace fuzz;
+using protocol::Operation;
+
+constexpr std::size_t largest_input = 32 * 1024;
+
+/// The requests that are in a stream, frame by frame.
+class Requests {
+  public:
+    explicit Requests(std::span<std::uint8_t> stream) : rest_(stream) {}
+
+    struct Frame {
+        protocol::FrameHeader header;
+        std::span<std::uint8_t> payload;
+        [[nodiscard]] Operation operation() const {
+            return static_cast<Operation>(header.operation);
+        }
+    };
+
+    /// The next whole frame; nothing where there is none that makes sense.
+    std::optional<Frame> next() {
+        Frame frame{};
+        if (rest_.size() < sizeof frame.header) {
+            return std::nullopt;
+        }
+        std::memcpy(&frame.header, rest_.data(), sizeof frame.header);
+        const std::size_t length = frame.header.length;
+        if (frame.header.magic != protocol::magic || length > rest_.size() - sizeof frame.header) {
+            return std::nullopt;
+        }
+        frame.payload = rest_.subspan(sizeof frame.header, length);
+        rest_ = rest_.subspan(sizeof frame.header + length);
+        return frame;
+    }
+
+    /// The payload of the DATA frames up to END; nothing where another frame, or the end, comes.
+    std::optional<Bytes> data(std::uint32_t id) {
+        Bytes bytes;
+        for (;;) {
+            const auto frame = next();
+            if (!frame || frame->header.id != id) {
+                return std::nullopt;
+            }
+            if (frame->operation() == Operation::end && frame->payload.empty()) {
+                return bytes;
+            }
+            if (frame->operation() != Operation::data) {
+                return std::nullopt;
+            }
+            bytes.insert(bytes.end(), frame->payload.begin(), frame->payload.end());
+        }
+    }
+
+  private:
+    std::span<std::uint8_t> rest_;
+};
+
+void bound(protocol::JoinSettings& settings) {
+    constexpr std::uint64_t most_memory = std::uint64_t{64} << 20;
+    settings.memory_limit = 1 + settings.memory_limit % most_memory;
+    settings.max_pairs = 1 + settings.max_pairs % 10'000;
+    settings.threads = 1 + settings.threads % 2;
+}
+
+void bound(protocol::PairsRequest& request) {
+    bound(request.settings);
+}
+
+void bound(protocol::GroupsRequest& request) {
+    bound(request.settings);
+}
+
+void bound(protocol::HashRequest& request) {
+    request.max_bytes %= 1 << 20;
+    request.max_pixels %= 20'000;
+}
+
+/// Bounds the parameters of a request, where they are all there.
+template <typename Request>
+void bound_payload(std::span<std::uint8_t> payload) {
+    Request request{};
+    if (payload.size() == sizeof request) {
+        std::memcpy(&request, payload.data(), sizeof request);
+        bound(request);
+        std::memcpy(payload.data(), &request, sizeof request);
+    }
+}
+
+void bound_requests(std::span<std::uint8_t> stream) {
+    Requests requests(stream);
+    while (const auto frame = requests.next()) {
+        switch (frame->operation()) {
+        case Operation::begin_hash:
+            bound_payload<protocol::HashRequest>(frame->payload);
+            break;
+        case Operation::begin_pairs:
+            bound_payload<protocol::PairsRequest>(frame->payload);
+            break;
+        case Operation::begin_groups:
+            bound_payload<protocol::GroupsRequest>(frame->payload);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/// What an engine sent, and whether it came to the end of the stream.
+struct Served {
+    Bytes replies;
+    bool to_the_end;
+};
+
+Served serve_stream(Role role, std::span<const std::uint8_t> stream) {
+    std::array<int, 2> pair{};
+    require(socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()) == 0, "no socket is to be had");
+    const auto [backend, engine] = pair;
+    require(send(backend, stream.data(), stream.size(), 0) == static_cast<ssize_t>(stream.size()),
+            "the stream does not fit the socket");
+    shutdown(backend, SHUT_WR);
+    Served served{.replies = {}, .to_the_end = true};
+    std::thread reader([&served, socket = backend] {
+        std::array<std::uint8_t, 16384> part{};
+        for (ssize_t got = 0; (got = recv(socket, part.data(), part.size(), 0)) > 0;) {
+            served.replies.insert(served.replies.end(), part.begin(), part.begin() + got);
+        }
+    });
+    try {
+        Channel channel(engine);
+        serve(channel, role, std::chrono::seconds(0), 0);
+    } catch (const ChannelError&) {
+        served.to_the_end = false;
+    }
+    close(engine);
+    reader.join();
+    close(backend);
+    return served;
+}
+
+/// The parameters of a request.
+template <typename Request>
+std::optional<Request> params_of(const Requests::Frame& frame) {
+    Request request{};
+    if (frame.payload.size() != sizeof request) {
+        return std::nullopt;
+    }
+    std::memcpy(&request, frame.payload.data(), sizeof request);
+    return request;
+}
+
+/// A conversation between an engine and its backend, looked at afterwards.
+class Conversation {
+  public:
+    Conversation(std::span<std::uint8_t> requests, std::span<const std::uint8_t> replies)
+        : requests_(requests), backend_(replies) {}
+
+    /// Follows the next request and its answer. Nothing where there is no whole request, or the
+    /// answer leaves nothing to follow.
+    std::optional<Ending> follow() {
+        const auto begin = requests_.next();
+        if (!begin) {
+            return std::nullopt;
+        }
+        switch (begin->operation()) {
+        case Operation::begin_hash:
+            return follow_hash(*begin);
+        case Operation::begin_pairs:
+            return follow_pairs(*begin);
+        case Operation::begin_groups:
+            return follow_groups(*begin);
+        default:
+            return std::nullopt;
+        }
+    }
+
+    Backend& backend() { return backend_; }
+
+  private:
+    std::optional<Ending> follow_hash(const Requests::Frame& begin) {
+        if (!requests_.data(begin.header.id)) {
+            return std::nullopt;
+        }
+        return backend_.receive_hash(begin.header.id);
+    }
+
+    std::optional<Ending> follow_pairs(const Requests::Frame& begin) {
+        const auto params = params_of<protocol::PairsRequest>(begin);
+        if (!params || params->columns < 1 || params->columns > protocol::max_columns) {
+            return std::nullopt;
+        }
+        const std::size_t row = params->columns * sizeof(std::uint64_t);
+        PairsJob job{.params = *params, .left_rows = 0, .right_rows = 0};
+        const auto left = requests_.data(begin.header.id);
+        if (!left) {
+            return std::nullopt;
+        }
+        job.left_rows = left->size() / row;
+        if (params->sets == 2) {
+            const auto right = requests_.data(begin.header.id);
+            if (!right) {
+                return std::nullopt;
+            }
+            job.right_rows = right->size() / row;
+        }
+        return backend_.receive_pairs(begin.header.id, job);
+    }
+
+    std::optional<Ending> follow_groups(const Requests::Frame& begin) {
+        const auto params = params_of<protocol::GroupsRequest>(begin);
+        const auto hashes = requests_.data(begin.header.id);
+        if (!params || !hashes) {
+            return std::nullopt;
+        }
+        GroupsJob job{.params = *params,
+                      .rows = hashes->size() / sizeof(std::uint64_t),
+                      .rank_of = [&](std::span<const protocol::GroupedRow> rows) {
+                          return take_ranks(begin.header.id, rows.size());
+                      }};
+        return backend_.receive_groups(begin.header.id, job);
+    }
+
+    /// The ranks that the stream has; nothing where they are none that a backend would send.
+    std::optional<std::vector<std::uint32_t>> take_ranks(std::uint32_t id, std::size_t count) {
+        const auto data = requests_.data(id);
+        if (!data || data->size() != count * sizeof(std::uint32_t)) {
+            return std::nullopt;
+        }
+        std::vector<std::uint32_t> ranks(count);
+        std::memcpy(ranks.data(), data->data(), data->size());
+        if (std::find(ranks.begin(), ranks.end(), 0) != ranks.end()) {
+            return std::nullopt;
+        }
+        return ranks;
+    }
+
+    Requests requests_;
+    Backend backend_;
+};
+
+void check_replies(std::span<std::uint8_t> stream, const Served& served) {
+    Conversation conversation(stream, served.replies);
+    require(conversation.backend().receive_hello() == Ending::done, "HELLO is not as expected");
+    for (;;) {
+        const auto ending = conversation.follow();
+        if (!ending || ending == Ending::refused) {
+            break; // and what follows is for no backend to read
+        }
+        if (ending == Ending::violation) {
+            require(false, conversation.backend().violation());
+        }
+        if (ending == Ending::cut) {
+            require(!served.to_the_end, "a request is not answered");
+            break;
+        }
+    }
+}
+
+} // namespace
+} // namespace vamhash
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    if (size < 1 || size > vamhash::largest_input) {
+        return 0;
+    }
+    const auto role = data[0] % 2 == 0 ? vamhash::Role::decode : vamhash::Role::compute;
+    vamhash::fuzz::Bytes stream(data + 1, data + size);
+    vamhash::bound_requests(stream);
+    vamhash::check_replies(stream, vamhash::serve_stream(role, stream));
+    return 0;
+}
