@@ -20,7 +20,7 @@ DATA = $(wildcard sql/updates/vamhash--*--*.sql)
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 # One subject a test; the list is the order in which a reader learns the product.
-REGRESS = extension phash64 phash64_opclass hamming hamming_estimate image bulk flat_hash similar_pairs \
+REGRESS = extension phash64 phash64_opclass hamming hamming_estimate image bulk hash_catalog flat_hash similar_pairs \
 	similar_pairs_between similar_groups join_settings progress statistics
 REGRESS_OPTS = --load-extension=$(EXTENSION)
 

@@ -63,7 +63,7 @@ WHERE kind NOT LIKE '%, orient => true';
 \echo 'A mirrored picture is another picture to these hashes. One that is stored turned is found when'
 \echo 'it is hashed as its EXIF orientation says, with orient => true.'
 \endif
-SELECT format('Hashed %s of %s files, %s MB, %s megapixels on average, one after another in one session: %s s, %s images/s.',
+SELECT format('Hashed %s of %s files, %s MB, %s megapixels on average, by one CALL of hash_catalog: %s s, %s images/s.',
 	h.images, count(*), round(sum(i.size_bytes) / 1e6, 1),
 	round(avg(i.width::numeric * i.height) / 1e6, 2),
 	round(h.seconds::numeric, 2), round((h.images / h.seconds)::numeric, 1))

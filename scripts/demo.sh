@@ -134,8 +134,20 @@ sql -c '\copy images (id, source_path, size_bytes) FROM pstdin (FORMAT csv)' <"$
 sql -c '\copy made FROM pstdin (FORMAT csv)' <"$made"
 
 step "hashing $(sql -Atc 'SELECT count(*) FROM images') images"
+# Prints every second how far another session's hash_catalog is, as long as a process runs.
+show_hashing() {
+	while kill -0 "$1" 2>/dev/null; do
+		sql -Atc "SELECT format('          hashed %s of %s, %s images/s', done, total, round(per_second))
+			FROM vamhash_progress WHERE kind = 'hash_catalog' AND done > 0"
+		timeout 1 tail --pid="$1" -s 0.1 -f /dev/null || true
+	done
+}
+
 # psql puts the script's name and line before what the server says.
-sql -f "$top/demo/hash.sql" 2>&1 | sed -u 's/^.*INFO:  /          /'
+sql -f "$top/demo/hash.sql" 2>&1 | sed 's/^.*NOTICE:  hash_catalog: /          /' &
+hashing=$!
+show_hashing $hashing
+wait $hashing
 [ "$(sql -Atc "SELECT count(*) FROM images WHERE status = 'ok'")" -gt 0 ] ||
 	die "none could be hashed; the first says: $(sql -Atc 'SELECT message FROM images ORDER BY id LIMIT 1')"
 

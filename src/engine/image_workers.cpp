@@ -88,7 +88,8 @@ std::unique_ptr<std::uint8_t[]> image_memory(std::size_t length) {
 ImageWorkers::ImageWorkers(unsigned threads, Hash hash, Take take)
     : max_decoders_(std::max(threads, 1U)),
       max_readers_(std::min(max_decoders_ * readers_per_decoder, most_readers)),
-      hash_(std::move(hash)), take_(std::move(take)) {
+      max_held_bytes_(protocol::kept_image_bytes(max_decoders_)), hash_(std::move(hash)),
+      take_(std::move(take)) {
     threads_.reserve(max_decoders_ + max_readers_);
 }
 
@@ -154,7 +155,7 @@ ImageWorkersReport ImageWorkers::finish() {
 /// Whether the next file may be read now.
 bool ImageWorkers::may_read() const {
     return !files_.empty() &&
-           (held_bytes_ == 0 || held_bytes_ + files_.begin()->second.length <= read_ahead);
+           (held_bytes_ == 0 || held_bytes_ + files_.begin()->second.length <= max_held_bytes_);
 }
 
 /// A reader's life.

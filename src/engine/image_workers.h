@@ -3,7 +3,7 @@
 // Decoders hash images, the one that was put first before others. Readers, of whom there are more,
 // fetch those that are files, ahead of the decoders: a file server answers each in milliseconds,
 // but many at once. What they hold is bounded: they begin a file when it and what was read and not
-// hashed yet stay within `read_ahead` bytes together, or alone if it is larger.
+// hashed yet stay within kept_image_bytes() together, or alone if it is larger.
 //
 // Memory. The process's limit (sandbox.h) is for one image as large as may be, and N of them want N
 // times as much. What an image needs is known only by decoding it: most give their rows one by one
@@ -87,8 +87,6 @@ class ImageWorkers {
     /// Waits until all are finished.
     ImageWorkersReport finish();
 
-    static constexpr std::size_t read_ahead = std::size_t{32} << 20;
-
   private:
     using Tasks = std::map<std::uint64_t, ImageTask>; // in the order in which they were put
     using Lock = std::unique_lock<std::mutex>;
@@ -105,6 +103,7 @@ class ImageWorkers {
 
     const unsigned max_decoders_;
     const unsigned max_readers_;
+    const std::size_t max_held_bytes_;
     const Hash hash_;
     const Take take_;
 

@@ -5,7 +5,6 @@
 #include "engine/hash_job.h"
 #include "engine/image_workers.h"
 #include "engine/memory.h"
-#include "join/workers.h"
 
 #include <array>
 #include <cstring>
@@ -270,7 +269,7 @@ void answer_images(Channel& channel, const protocol::FrameHeader& begin) {
     ImageWorkersReport report;
     {
         ImageWorkers workers(
-            request.threads == 0 ? usable_cores() : request.threads,
+            request.threads,
             [&](std::span<const std::uint8_t> image) {
                 return hash_image(image, request.wanted, options);
             },

@@ -32,8 +32,7 @@ class BlockedSignals {
     sigset_t before_{};
 };
 
-} // namespace
-
+// The number of cores this process may use.
 unsigned usable_cores() {
 #ifdef __linux__
     cpu_set_t cores;
@@ -44,6 +43,8 @@ unsigned usable_cores() {
 #endif
     return std::max(1U, std::thread::hardware_concurrency());
 }
+
+} // namespace
 
 unsigned thread_count(unsigned wanted, std::size_t rows) {
     if (rows <= largest_join_on_one_thread) {

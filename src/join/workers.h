@@ -16,9 +16,6 @@
 
 namespace vamhash {
 
-/// The number of cores that this process may use.
-unsigned usable_cores();
-
 /// The number of threads for a join of `rows` rows: `wanted`, or all cores this process may use if
 /// that is 0; one for so few rows that threads would not help.
 unsigned thread_count(unsigned wanted, std::size_t rows);

@@ -11,7 +11,7 @@
  * While this side waits, for whatever reason, it sends what there is room for and takes
  * what has come. So the two ends cannot block one another (protocol/frame.h), and the
  * engine has images to work on while the next ones are read. Memory is bounded by what
- * may be under way: MAX_HELD_BYTES of images' bytes, or one image if it is larger, and
+ * may be under way: kept_image_bytes(), or one image if it is larger, and
  * max_images images. Of a file only the path is kept: it is opened here, by the rights
  * of the server, and read in the engine, which gets the descriptor.
  *
@@ -30,7 +30,9 @@
 #include "pg/postgres.hpp"
 #include "pg/bulk_hash.hpp"
 
+#include <sched.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 extern "C"
 {
@@ -48,9 +50,6 @@ extern "C"
 #include "protocol/reply_check.h"
 
 using namespace vamhash::protocol;
-
-/* Bytes of images that are kept until they are answered: some photographs for each of many cores. */
-#define MAX_HELD_BYTES (32 * 1024 * 1024)
 
 /* Slots beyond which no image is taken while the first one is not answered. */
 #define MAX_SLOTS (8 * max_images)
@@ -113,7 +112,8 @@ struct BulkHash
 
 	uint32 unanswered; /* images that are waiting or sent */
 	uint32 in_flight;  /* images that are sent */
-	Size held_bytes;
+	Size held_bytes;   /* of images without an answer */
+	Size max_held_bytes;
 	Outgoing out;
 
 	uint64 careful_until; /* images below this number are sent alone */
@@ -156,6 +156,18 @@ ClearOutgoing(BulkHash *bulk)
 	bulk->out.file = -1;
 }
 
+/* The number of cores that this process may use, and its engine with it. */
+static int
+CountUsableCores(void)
+{
+	cpu_set_t cores;
+
+	if (sched_getaffinity(0, sizeof(cores), &cores) == 0)
+		return CPU_COUNT(&cores);
+	/* The machine has more cores than a cpu_set_t. */
+	return (int) Max(sysconf(_SC_NPROCESSORS_ONLN), 1);
+}
+
 BulkHash *
 BulkHashBegin(const BulkHashOptions *options)
 {
@@ -170,7 +182,8 @@ BulkHashBegin(const BulkHashOptions *options)
 	bulk->files = options->files;
 	bulk->params.wanted = options->wanted;
 	bulk->params.flags = (options->fast ? hash_fast : 0) | (options->orient ? hash_orient : 0);
-	bulk->params.threads = vamhash_threads;
+	bulk->params.threads = vamhash_threads > 0 ? vamhash_threads : CountUsableCores();
+	bulk->max_held_bytes = kept_image_bytes(bulk->params.threads);
 	bulk->params.max_bytes = vamhash_max_image_bytes;
 	bulk->params.max_pixels = vamhash_max_image_pixels;
 	bulk->capacity = FIRST_SLOTS;
@@ -576,7 +589,7 @@ HasRoom(BulkHash *bulk, Size length)
 	if (bulk->unanswered == 0)
 		return true;
 	if (bulk->unanswered >= max_images ||
-		(bulk->held_bytes > 0 && bulk->held_bytes + length > MAX_HELD_BYTES))
+		(bulk->held_bytes > 0 && bulk->held_bytes + length > bulk->max_held_bytes))
 		return false;
 	return bulk->next - bulk->first < MAX_SLOTS ||
 		   SlotOf(bulk, bulk->first)->state == SLOT_ANSWERED;

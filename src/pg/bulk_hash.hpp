@@ -13,7 +13,8 @@
  *		BulkHashFinish(bulk);
  *
  *		Rows come in the order of the images. A bad image is a row with a status, never an
- *		error. Memory is bounded: some 32 MB of images, or one that is larger, are under way.
+ *		error. Memory is bounded: 32 MB of images and 8 MB for each thread are under way, or
+ *		one image that is larger.
  *		Calls inside one another are fine: each bulk has an engine process of its own.
  *
  *		All calls for a bulk belong to one (sub)transaction, whose end also ends it: it

@@ -77,7 +77,7 @@ typedef struct CatalogRun
 	MemoryContext key_context; /* of the keys; reset when others are read */
 	FmgrInfo compare_keys;
 	Job *job;
-	int64 left;			   /* rows, to other sessions */
+	int64 skipped;		   /* rows that somebody has locked, changed or deleted */
 	BulkHashCounts counts; /* of the batches before */
 	int64 statuses[BULK_STATUS_COUNT]; /* rows by what became of them */
 	PendingRows *hashed;
@@ -507,7 +507,7 @@ HashBatch(CatalogRun *run)
 		int count = TakeKeys(run, &keys);
 		SPITupleTable *rows = LockBatch(run, keys);
 
-		run->left += Max(count - (int64) rows->numvals, 0);
+		run->skipped += Max(count - (int64) rows->numvals, 0);
 		if (rows->numvals > 0)
 			HashRows(run, rows);
 		SPI_freetuptable(rows);
@@ -536,8 +536,9 @@ ReportRun(const CatalogRun *run)
 						 BulkStatusName((BulkStatus) i));
 		separator = ", ";
 	}
-	if (run->left > 0)
-		appendStringInfo(&said, "; %lld left to other sessions", (long long) run->left);
+	if (run->skipped > 0)
+		appendStringInfo(&said, "; %lld skipped: locked by others, or changed meanwhile",
+						 (long long) run->skipped);
 	ereport(NOTICE, (errmsg_internal("%s", said.data)));
 }
 

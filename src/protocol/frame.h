@@ -131,7 +131,7 @@ static_assert(sizeof(HashResult) == 56);
 struct ImagesRequest {
     std::uint32_t wanted;  // as in HashRequest
     std::uint32_t flags;   // as in HashRequest
-    std::uint32_t threads; // that decode; 0: all cores
+    std::uint32_t threads; // that decode, 1 or more
     std::uint32_t unused;
     std::uint64_t max_bytes; // of one image
     std::uint64_t max_pixels;
@@ -142,7 +142,14 @@ static_assert(sizeof(ImagesRequest) == 32);
 constexpr std::uint32_t max_images = 1024;
 
 /// Files among them. The engine holds a descriptor of each; those it has read already count, too.
-constexpr std::uint32_t max_files = 128;
+constexpr std::uint32_t max_files = 256;
+
+/// Bytes of encoded images that one process keeps at once, the backend until they are answered, the
+/// engine of files that it has read: room for so many threads to decode a photograph each, and for
+/// some to come. Or one image, if it is larger.
+constexpr std::uint64_t kept_image_bytes(std::uint32_t threads) {
+    return (std::uint64_t{32} + std::uint64_t{8} * threads) << 20;
+}
 
 /// The payload of IMAGE begins with this. The image's first bytes follow in the same frame and the
 /// others in DATA frames, as many as are needed for `length`. Or, with image_is_file, nothing

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Hashes the golden images by SQL, from files and from bytes, and compares with golden.tsv.
+# Hashes the golden images by SQL, from files and from bytes, one by one and many at once, and compares
+# with golden.tsv.
 #   check_sql.sh FOLDER      a folder to be made, that the server's user can read; PGHOST etc. set
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -22,6 +23,12 @@ UPDATE golden SET
 	phash = coalesce(substring(ties FROM '(?:^|;)phash=([0-9a-f]{16})')::phash64, phash),
 	whash = coalesce(substring(ties FROM '(?:^|;)whash=([0-9a-f]{16})')::phash64, whash),
 	whash16 = coalesce(substring(ties FROM '(?:^|;)whash16=([0-9a-f]{16})')::phash64, whash16);
+CREATE TABLE bulk AS
+	SELECT source, option, q.key AS file, dhash, ahash, whash, phash, whash16, width, height, q.format
+	FROM (VALUES ('files, in bulk', '%L || file'), ('bytes, in bulk', 'pg_read_binary_file(%L || file)')) s (source, image),
+		(SELECT DISTINCT option FROM golden) o,
+		hash_query(format('SELECT file, ' || image || ' FROM golden WHERE option = %L', :'folder' || '/', option),
+			NULL::text, orient => option = 'orient') q;
 CREATE VIEW differing AS
 	SELECT source, file, option FROM golden g,
 		LATERAL (
@@ -30,6 +37,9 @@ CREATE VIEW differing AS
 			UNION ALL
 			SELECT 'bytes', b.*
 			FROM image_hashes(pg_read_binary_file(:'folder' || '/' || file), orient => option = 'orient') b
+			UNION ALL
+			SELECT source, dhash, ahash, whash, phash, whash16, width, height, b.format
+			FROM bulk b WHERE (b.file, b.option) = (g.file, g.option)
 		) h
 	WHERE (h.dhash, h.ahash, h.phash, h.whash, h.whash16, h.width, h.height, h.format)
 		IS DISTINCT FROM (g.dhash, g.ahash, g.phash, g.whash, g.whash16, g.width, g.height, g.format);
@@ -37,5 +47,6 @@ SQL
 psql -d golden -X -c 'TABLE differing' -P footer=off -t
 lines=$(psql -d golden -X -At -c 'SELECT count(*) FROM golden')
 wrong=$(psql -d golden -X -At -c 'SELECT count(*) FROM differing')
-echo "$lines golden lines hashed by SQL, from files and from bytes; $wrong differ"
-[ "$lines" -gt 200 ] && [ "$wrong" -eq 0 ]
+bulk=$(psql -d golden -X -At -c 'SELECT count(*) FROM bulk')
+echo "$lines golden lines hashed by SQL, from files and from bytes, and again in bulk; $wrong differ"
+[ "$lines" -gt 200 ] && [ "$wrong" -eq 0 ] && [ "$bulk" -eq $((2 * lines)) ]

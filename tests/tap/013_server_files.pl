@@ -126,6 +126,122 @@ file_fails(write_file("$folder/half.png", substr rising_png(), 0, 100),
 file_fails('/proc/self/status', qr/^55000: image file "\/proc\/self\/status" changed while it was read$/,
 	'a file that is longer than its size says');
 
+# Where it may lie: what counts is where the file is, not how it is called.
+my $root = "$folder/root";
+mkdir $_ or die "mkdir: $!" foreach $root, "$root/deep", "$folder/root2", "$folder/rooted", "$folder/out";
+write_file("$_/picture.png", rising_png())
+  foreach $root, "$root/deep", "$folder/root2", "$folder/rooted", "$folder/out";
+symlink "$folder/out/picture.png", "$root/leads_out.png" or die "symlink: $!";
+symlink "$folder/out", "$root/out" or die "symlink: $!";
+symlink "$root/picture.png", "$folder/out/leads_in.png" or die "symlink: $!";
+symlink $root, "$folder/root_link" or die "symlink: $!";
+POSIX::mkfifo("$folder/out/fifo", 0600) or die "mkfifo: $!";
+
+sub outside
+{
+	my ($path, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is( $session->error("SELECT dhash_file('$path')"),
+		"42501: image file \"$path\" is not under \"vamhash.image_roots\"\n",
+		"roots: $what");
+	return;
+}
+
+$session->value("SET vamhash.image_roots = '$root'");
+file_is("$root/picture.png", $right_dhash, 'roots: a file in the root');
+file_is("$root/deep/picture.png", $right_dhash, 'roots: in a folder in it');
+file_is("$root/deep/../picture.png", $right_dhash, 'roots: with dots that stay inside');
+file_is("$folder/out/leads_in.png", $right_dhash, 'roots: by a link that leads in');
+file_is("$folder/root_link/picture.png", $right_dhash, 'roots: by a link to the root');
+outside("$folder/out/picture.png", 'another folder');
+outside("$folder/rooted/picture.png", 'a folder whose name begins alike');
+outside("$root/../out/picture.png", 'dots that lead out');
+outside("$root/leads_out.png", 'a link that leads out');
+outside("$root/out/picture.png", 'by a folder that is a link');
+outside("$data/inside.png", 'the data directory');
+outside('inside.png', 'a relative path');
+outside($root =~ s/root$//r, 'a folder above it');
+# It is not told what is there outside, or whether anything is.
+outside("$folder/out/fifo", 'a FIFO');
+outside("$folder/out/missing", 'a file that does not exist');
+outside("$root/../out/missing", 'dots that lead to none');
+outside('/dev/zero', 'a device');
+like($session->error("SELECT dhash_file('$root/missing')"),
+	qr/^58P01: could not open image file .*: No such file or directory$/, 'roots: a missing file inside');
+like($session->error("SELECT dhash_file('$folder/root_link/missing')"),
+	qr/^42501: /, 'roots: a missing file by a link to the root');
+like($session->error("SELECT dhash_file('$root/deep')"), qr/^42809: .* is a directory$/,
+	'roots: a directory inside');
+
+$session->value("SET vamhash.image_roots = '$folder/root_link'");
+file_is("$root/picture.png", $right_dhash, 'roots: the root is a link');
+like($session->error("SELECT dhash_file('$root/missing')"), qr/^58P01: /,
+	'roots: a missing file where that link leads');
+outside("$folder/out/picture.png", 'another folder than where the link leads');
+$session->value("SET vamhash.image_roots = '$folder/nowhere, $folder/root2/, \"$root/deep\"'");
+file_is("$folder/root2/picture.png", $right_dhash, 'roots: one of several');
+file_is("$root/deep/picture.png", $right_dhash, 'roots: the last of several');
+outside("$root/picture.png", 'none of several');
+$session->value("SET vamhash.image_roots = '/'");
+file_is("$folder/out/picture.png", $right_dhash, 'roots: everything');
+$session->value("SET vamhash.image_roots = '$folder/nowhere'");
+outside($picture, 'a root that does not exist');
+
+# Many images in one request are held to it, too.
+$session->value("SET vamhash.image_roots = '$root'");
+is( $session->value("SELECT string_agg(status, ' ' ORDER BY key) FROM hash_image_files(ARRAY[
+		'$root/picture.png', '$root/leads_out.png', '$folder/out/picture.png', '$folder/out/missing',
+		'$root/missing', '$root/deep'])"),
+	'ok denied denied denied not_found unreadable', 'roots: many files');
+
+# A link that is changed all the time leads outside never.
+write_file("$folder/out/other.png", falling_png());
+my $swapper = fork();
+die "fork: $!" unless defined $swapper;
+if ($swapper == 0)
+{
+	for (;;)
+	{
+		foreach my $target ("$root/picture.png", "$folder/out/other.png")
+		{
+			unlink "$root/new";
+			symlink $target, "$root/new";
+			rename "$root/new", "$root/swapped.png";
+		}
+		POSIX::_exit(0) if getppid() == 1;
+	}
+}
+$session->value(
+	q{CREATE FUNCTION answer(path text) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN
+		RETURN dhash_file(path);
+	EXCEPTION WHEN OTHERS THEN
+		RETURN regexp_replace(SQLERRM, '"/.*/', '"');
+	END
+	$$});
+my $answers = $session->value(
+	"SELECT answer, count(*) FROM (SELECT answer('$root/swapped.png') FROM generate_series(1, 2000)) a
+	GROUP BY 1 ORDER BY 1");
+kill 'KILL', $swapper;
+waitpid $swapper, 0;
+like($answers,
+	qr/^$right_dhash\|\d+\nimage file "swapped.png" is not under "vamhash.image_roots"\|\d+$/,
+	'roots: a link that is changed all the time');
+
+like($session->error("SET vamhash.image_roots = 'photos'"),
+	qr/^22023: invalid value for parameter "vamhash.image_roots": "photos"\nDETAIL:  "photos" is not an absolute path\.$/,
+	'roots: a relative path');
+like($session->error("SET vamhash.image_roots = '$root, '"), qr/^22023: .*\nDETAIL:  List syntax is invalid\.$/,
+	'roots: no list');
+$session->value('RESET vamhash.image_roots');
+file_is("$folder/out/picture.png", $right_dhash, 'roots: none');
+$node->safe_psql('postgres', 'GRANT pg_read_server_files TO member');
+$member = VamhashTest::Session->new($node, user => 'member');
+$member->value('SELECT vamhash_version()');
+like($member->error("SET vamhash.image_roots = ''"), qr/^42501: permission denied to set parameter/,
+	'roots: for superusers to set');
+$member->quit;
+
 # How much is read.
 my $size = -s $picture;
 is( $session->value("SET vamhash.max_image_bytes = $size; SELECT dhash_file('$picture')"),

@@ -244,7 +244,7 @@ TEST(ImageWorkers, ReadFiles) {
 TEST(ImageWorkers, BoundWhatIsReadAhead) {
     // While one file is hashed that takes more than half of the room, another such is not read: cut
     // short then, it has changed.
-    constexpr std::size_t length = ImageWorkers::read_ahead * 2 / 3;
+    constexpr std::size_t length = protocol::kept_image_bytes(2) * 2 / 3;
     const TemporaryFile first(length);
     const TemporaryFile second(length);
     std::latch begun(1);
@@ -271,15 +271,16 @@ TEST(ImageWorkers, BoundWhatIsReadAhead) {
 }
 
 TEST(ImageWorkers, ReadAFileLargerThanAllRoomAlone) {
-    const TemporaryFile file(ImageWorkers::read_ahead + 1);
+    constexpr std::size_t length = protocol::kept_image_bytes(2) + 1;
+    const TemporaryFile file(length);
     Outcomes outcomes;
     ImageWorkers workers(2, foretold, outcomes.take());
     for (std::uint32_t i = 0; i < 3; i++) {
-        workers.put(file.task(i, ImageWorkers::read_ahead + 1));
+        workers.put(file.task(i, length));
     }
     workers.finish();
     for (std::uint32_t i = 0; i < 3; i++) {
-        EXPECT_EQ(outcomes.of(i).image.hashes.dhash, ImageWorkers::read_ahead + 1);
+        EXPECT_EQ(outcomes.of(i).image.hashes.dhash, length);
     }
 }
 
