@@ -4,14 +4,23 @@
 # emulated, they take minutes.
 #
 #   scripts/test.sh              as root or with sudo; Debian 12 or later, Ubuntu 24.04 or later
+#   scripts/test.sh --sanitize   instead, the unit tests under the sanitizers
+#
+# The sanitizers are AddressSanitizer with UndefinedBehaviorSanitizer, then ThreadSanitizer. Joins of
+# many rows are left to the plain run, or made smaller (tests/unit/test_size.h).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 
-if [ $# -gt 0 ]; then
-	sed -n '2,7s/^# \{0,1\}//p' "$0"
+sanitize=
+case "$*" in
+'') ;;
+--sanitize) sanitize=1 ;;
+*)
+	sed -n '2,10s/^# \{0,1\}//p' "$0"
 	exit 2
-fi
+	;;
+esac
 
 passed=0 failed=0 skipped=0
 work=$(mktemp -d "${TMPDIR:-/tmp}/vamhash-test.XXXXXX")
@@ -43,7 +52,51 @@ require() {
 	}
 }
 
+# Builds the engine's part in a folder, with options of CMake.
+build_tests() {
+	local folder=$1
+	shift
+	require cmake -S . -B "$folder" -DVAMHASH_TESTS=ON "$@" >"$work/cmake.log"
+	require cmake --build "$folder" --parallel "$(nproc)"
+}
+
+# Runs and counts the unit tests of a folder, with options of ctest.
+unit_tests() {
+	local folder=$1 tally bad all
+	shift
+	ctest --test-dir "$folder" --parallel "$(nproc)" --output-on-failure "$@" | tee "$work/ctest.log" |
+		grep -vE '^ *[0-9]+/[0-9]+ Test .* Passed|^ *Start '
+	tally=$(sed -n 's/.*, \([0-9]*\) tests failed out of \([0-9]*\).*/\1 \2/p' "$work/ctest.log")
+	read -r bad all <<<"${tally:-1 1}"
+	count $((all - bad)) "$bad"
+}
+
+# The unit tests in a build with sanitizers. A report ends the test that causes it.
+sanitized_tests() {
+	local name=$1 sanitizers=$2
+	shift 2
+	begin "build with -fsanitize=$sanitizers"
+	# FAISS and its OpenMP are built without, and so would be reported.
+	build_tests "build/sanitize-$name" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVAMHASH_FAISS=OFF \
+		-DVAMHASH_SANITIZE="$sanitizers"
+	begin "unit tests with -fsanitize=$sanitizers"
+	VAMHASH_TEST_SMALL=1 unit_tests "build/sanitize-$name" "$@"
+}
+
+finish() {
+	printf '\n(%ds)\n' "$SECONDS"
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ]
+	exit
+}
+
 begin 'packages'
+if [ -n "$sanitize" ]; then
+	require scripts/install-deps.sh build test
+	sanitized_tests address address,undefined
+	sanitized_tests thread thread
+	finish
+fi
 require scripts/install-deps.sh build test bench demo
 pg_bindir=$("${PG_CONFIG:-pg_config}" --bindir)
 
@@ -52,8 +105,7 @@ as_root=()
 [ "$(id -u)" -eq 0 ] || as_root=(sudo)
 require make -s -j"$(nproc)" WERROR=-Werror all
 require "${as_root[@]}" make -s WERROR=-Werror install
-require cmake -S . -B build/test -DVAMHASH_WERROR=ON -DVAMHASH_TESTS=ON -DVAMHASH_BENCH=ON >"$work/cmake.log"
-require cmake --build build/test --parallel "$(nproc)"
+build_tests build/test -DVAMHASH_WERROR=ON -DVAMHASH_BENCH=ON
 
 begin 'style and borders'
 check 'clang-format' scripts/check-format.sh
@@ -61,11 +113,7 @@ check 'clang-tidy' scripts/check-tidy.sh build/test
 check 'postgres.h stays in src/pg' tests/border/check.sh
 
 begin 'unit tests'
-ctest --test-dir build/test --parallel "$(nproc)" --output-on-failure | tee "$work/ctest.log" |
-	grep -vE '^ *[0-9]+/[0-9]+ Test .* Passed|^ *Start '
-tally=$(sed -n 's/.*, \([0-9]*\) tests failed out of \([0-9]*\).*/\1 \2/p' "$work/ctest.log")
-read -r bad all <<<"${tally:-1 1}"
-count $((all - bad)) "$bad"
+unit_tests build/test
 
 begin 'the golden hashes are ImageHash'"'"'s'
 check 'golden hashes regenerate' bash -c '
@@ -105,6 +153,4 @@ VAMHASH_DEMO_SKIP_BUILD=1 tests/demo/test_demo.sh | tee "$work/demo.log"
 read -r good bad <<<"$(sed -n 's/^demo: \([0-9]*\) passed, \([0-9]*\) failed.*/\1 \2/p' "$work/demo.log")"
 count "${good:-0}" "${bad:-1}"
 
-printf '\n(%ds)\n' "$SECONDS"
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+finish
