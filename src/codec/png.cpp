@@ -10,7 +10,9 @@
 //
 // Hostile chunks. libpng is told to skip every ancillary chunk unread, so text and profile bombs
 // cost nothing. The orientation is found by an own walk over the chunks. Reading stops at the last
-// row: a missing end chunk or rubbish after the picture does no harm.
+// row: a missing end chunk or rubbish after the picture does no harm. libpng itself would inflate
+// all that follows the last row in the image data, which may be gigabytes; so its read callback
+// leaves it, as for an error, where that is more than the end of an honest stream.
 #include "codec/png.h"
 
 #include "codec/grey.h"
@@ -34,9 +36,15 @@ constexpr std::uint32_t rows_per_group = 16;
 
 constexpr std::size_t signature_size = 8;
 
-/// Where libpng reads from, and the fault that made it jump.
+/// Bytes that libpng may read behind the last row: a checksum or two, and what careless encoders
+/// leave there. They inflate to no more than a thousand times as much.
+constexpr std::size_t max_surplus = 16 << 10;
+
+/// Where libpng reads from, and the fault that made it jump; none where the picture is complete.
 struct PngSource {
     std::span<const std::uint8_t> rest;
+    std::uint64_t rows_left = ~std::uint64_t{0}; // of all passes, once their number is known
+    std::size_t surplus = 0;                     // bytes read after the last of them
     std::jmp_buf escape;
     ImageStatus status;
     std::array<char, 200> fault;
@@ -70,9 +78,17 @@ ImageStatus status_of(const char* message) {
 /// libpng's warning callback: what libpng can pass over costs no pixel.
 void on_warning(png_structp /*png*/, png_const_charp /*message*/) {}
 
+/// libpng's callback for each row, once that is inflated: before libpng reads on.
+void count_row(png_structp png, png_row_infop /*info*/, png_bytep /*row*/) {
+    --static_cast<PngSource*>(png_get_io_ptr(png))->rows_left;
+}
+
 /// libpng's read callback.
 void read_bytes(png_structp png, png_bytep bytes, std::size_t count) {
     auto& source = *static_cast<PngSource*>(png_get_io_ptr(png));
+    if (source.rows_left == 0 && (source.surplus += count) > max_surplus) {
+        leave_library(source, ImageStatus::ok, "");
+    }
     if (source.rest.size() < count) {
         leave_library(source, ImageStatus::truncated, "the data ends before the picture");
     }
@@ -98,6 +114,9 @@ class PngReader {
     void read_row_to_grey(std::uint8_t* grey, std::size_t width);
     void read_rows(GreySink& sink);
     void read_interlaced(GreySink& sink);
+    [[nodiscard]] std::uint32_t rows_of_pass(int pass) const {
+        return PNG_PASS_COLS(width_, pass) == 0 ? 0 : PNG_PASS_ROWS(height_, pass);
+    }
 
     PngSource source_{};
     png_structp png_ = nullptr;
@@ -122,15 +141,17 @@ PngReader::PngReader(std::span<const std::uint8_t> image) {
         throw std::bad_alloc();
     }
     png_set_read_fn(png_, &source_, read_bytes);
+    png_set_read_user_transform_fn(png_, count_row);
 }
 
 /// Runs calls of libpng and throws what they report.
 template <typename Call>
 void PngReader::guard(const Call& call) {
-    if (setjmp(source_.escape) != 0) {
+    if (setjmp(source_.escape) == 0) {
+        call();
+    } else if (source_.status != ImageStatus::ok) {
         throw format_error(png_format, source_.status, source_.fault.data());
     }
-    call();
 }
 
 /// Reads up to the first image data. Nothing is allocated by the picture's size yet.
@@ -145,6 +166,10 @@ void PngReader::read_header(const DecodeOptions& options) {
     height_ = png_get_image_height(png_, info_);
     interlaced_ = png_get_interlace_type(png_, info_) == PNG_INTERLACE_ADAM7;
     check_size(png_format, width_, height_, options);
+    source_.rows_left = interlaced_ ? 0 : height_;
+    for (int pass = 0; interlaced_ && pass < PNG_INTERLACE_ADAM7_PASSES; ++pass) {
+        source_.rows_left += rows_of_pass(pass);
+    }
 }
 
 /// Makes libpng give bytes: samples of 8 bits, or palette indexes, one a byte.
@@ -184,9 +209,9 @@ void PngReader::choose_transforms() {
     row_.resize(png_get_rowbytes(png_, info_));
 }
 
-/// Reads one scanline of `width` pixels; inside guard.
+/// Reads one scanline of `width` pixels.
 void PngReader::read_row_to_grey(std::uint8_t* grey, std::size_t width) {
-    png_read_row(png_, row_.data(), nullptr);
+    guard([this] { png_read_row(png_, row_.data(), nullptr); });
     if (to_grey_ != nullptr) {
         to_grey_(row_.data(), grey, width);
     } else if (indexed_) {
@@ -202,11 +227,9 @@ void PngReader::read_rows(GreySink& sink) {
     std::vector<std::uint8_t> grey(std::size_t{width_} * rows_per_group);
     for (std::uint32_t y = 0; y < height_; y += rows_per_group) {
         const std::uint32_t count = std::min(rows_per_group, height_ - y);
-        guard([&] {
-            for (std::uint32_t i = 0; i < count; ++i) {
-                read_row_to_grey(grey.data() + std::size_t{i} * width_, width_);
-            }
-        });
+        for (std::uint32_t i = 0; i < count; ++i) {
+            read_row_to_grey(grey.data() + std::size_t{i} * width_, width_);
+        }
         sink.rows(grey.data(), width_, count);
     }
 }
@@ -218,20 +241,18 @@ void PngReader::read_interlaced(GreySink& sink) {
     // Not zeroed: a small file that claims a large picture should cost no memory before it fails.
     const auto picture = std::make_unique_for_overwrite<std::uint8_t[]>(width * height_);
     std::vector<std::uint8_t> grey(width);
-    guard([&] {
-        for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; ++pass) {
-            const std::uint32_t columns = PNG_PASS_COLS(width_, pass);
-            const std::uint32_t lines = columns == 0 ? 0 : PNG_PASS_ROWS(height_, pass);
-            for (std::uint32_t line = 0; line < lines; ++line) {
-                read_row_to_grey(grey.data(), columns);
-                std::uint8_t* row =
-                    picture.get() + width * PNG_ROW_FROM_PASS_ROW(std::size_t{line}, pass);
-                for (std::uint32_t column = 0; column < columns; ++column) {
-                    row[PNG_COL_FROM_PASS_COL(column, pass)] = grey[column];
-                }
+    for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; ++pass) {
+        const std::uint32_t columns = PNG_PASS_COLS(width_, pass);
+        const std::uint32_t lines = rows_of_pass(pass);
+        for (std::uint32_t line = 0; line < lines; ++line) {
+            read_row_to_grey(grey.data(), columns);
+            std::uint8_t* row =
+                picture.get() + width * PNG_ROW_FROM_PASS_ROW(std::size_t{line}, pass);
+            for (std::uint32_t column = 0; column < columns; ++column) {
+                row[PNG_COL_FROM_PASS_COL(column, pass)] = grey[column];
             }
         }
-    });
+    }
     sink.rows(picture.get(), width, height_);
 }
 

@@ -72,9 +72,16 @@ bool is_premultiplied(const TiffFile& file, const Layout& layout) {
            count > 0 && kinds[0] == EXTRASAMPLE_ASSOCALPHA;
 }
 
+[[noreturn]] void throw_no_palette() {
+    throw format_error(tiff_format, ImageStatus::corrupt, "its palette is missing");
+}
+
 Colour colour_of(const TiffFile& file, const Layout& layout) {
     // Pillow takes pictures without the tag for white on black.
     const auto photometric = file.field<std::uint16_t>(TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_MINISWHITE);
+    if (file.is_indexed() && photometric != PHOTOMETRIC_PALETTE) {
+        throw_no_palette();
+    }
     switch (photometric) {
     case PHOTOMETRIC_MINISWHITE:
         return Colour::inverted_grey;
@@ -285,7 +292,7 @@ class SampleBytes {
 std::array<std::uint8_t, 256> read_palette(const TiffFile& file, const Layout& layout) {
     std::array<std::uint16_t*, 3> map{};
     if (TIFFGetField(file.get(), TIFFTAG_COLORMAP, map.data(), &map[1], &map[2]) != 1) {
-        throw format_error(tiff_format, ImageStatus::corrupt, "its palette is missing");
+        throw_no_palette();
     }
     std::array<std::uint8_t, 768> palette{};
     for (std::size_t i = 0; i < std::size_t{3} << layout.bits; ++i) {

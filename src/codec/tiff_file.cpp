@@ -63,6 +63,7 @@ struct DirectorySurvey {
     bool reduced = false;          // a smaller version of another image in the file,
     bool has_others = false;       // of which some are in directories below
     bool is_dng = false;
+    bool is_indexed = false; // its samples are indexes of a palette
 };
 
 DirectorySurvey survey_directory(std::span<const std::uint8_t> image) {
@@ -83,13 +84,14 @@ DirectorySurvey survey_directory(std::span<const std::uint8_t> image) {
         const std::uint64_t size = type < type_sizes.size() ? type_sizes[type] : 0;
         // More than the file has is as bad as any greater number.
         survey.value_bytes += size * std::min<std::uint64_t>(count, image.size() + 1);
+        const std::uint64_t value = numbers.at(entry + (big ? 12 : 8), type == TIFF_SHORT ? 2 : 4);
         switch (numbers.at(entry, 2)) {
-        case TIFFTAG_SUBFILETYPE: {
-            const unsigned value_size = type == TIFF_SHORT ? 2 : 4;
-            survey.reduced =
-                (numbers.at(entry + (big ? 12 : 8), value_size) & FILETYPE_REDUCEDIMAGE) != 0;
+        case TIFFTAG_SUBFILETYPE:
+            survey.reduced = (value & FILETYPE_REDUCEDIMAGE) != 0;
             break;
-        }
+        case TIFFTAG_PHOTOMETRIC:
+            survey.is_indexed = value == PHOTOMETRIC_PALETTE;
+            break;
         case TIFFTAG_SUBIFD:
             survey.has_others = true;
             break;
@@ -104,8 +106,7 @@ DirectorySurvey survey_directory(std::span<const std::uint8_t> image) {
 }
 
 /// Throws where the first directory is one that must not be read.
-void check_directory(std::span<const std::uint8_t> image) {
-    const DirectorySurvey survey = survey_directory(image);
+void check_directory(std::span<const std::uint8_t> image, const DirectorySurvey& survey) {
     // A camera's RAW file is a TIFF file with a thumbnail in front, whose hash would pass for the
     // picture's.
     if (survey.is_dng || (survey.reduced && survey.has_others)) {
@@ -125,7 +126,9 @@ void check_directory(std::span<const std::uint8_t> image) {
 } // namespace
 
 TiffFile::TiffFile(std::span<const std::uint8_t> image) : image_(image) {
-    check_directory(image);
+    const DirectorySurvey survey = survey_directory(image);
+    check_directory(image, survey);
+    is_indexed_ = survey.is_indexed;
     const std::unique_ptr<TIFFOpenOptions, decltype(&TIFFOpenOptionsFree)> options(
         TIFFOpenOptionsAlloc(), TIFFOpenOptionsFree);
     if (options == nullptr) {
@@ -164,11 +167,15 @@ void TiffFile::throw_fault() const {
     const auto says = [fault](std::string_view words) {
         return fault.find(words) != std::string_view::npos;
     };
+    if (says("Cannot handle zero")) { // strips, tiles, bytes of a row
+        throw format_error(tiff_format, ImageStatus::corrupt, fault);
+    }
     if (says("not configured") || says("not implemented") || says("Cannot handle") ||
         says("unsupported") || says("not supported")) {
         throw format_error(tiff_format, ImageStatus::unsupported, fault);
     }
-    if (says("ut of memory") || says("No space for") || says("memory allocation")) {
+    if (says("ut of memory") || says("No space for") || says("emory allocation") ||
+        says("Cannot allocate")) {
         throw format_error(tiff_format, ImageStatus::too_large, fault);
     }
     throw format_error(tiff_format, ImageStatus::corrupt, fault);

@@ -34,6 +34,10 @@ class TiffFile {
         return TIFFGetFieldDefaulted(tiff_, tag, &value) == 1 ? value : otherwise;
     }
 
+    /// Whether its samples are indexes of a palette by its directory. libtiff takes a picture whose
+    /// palette is missing for a grey one where it can.
+    [[nodiscard]] bool is_indexed() const { return is_indexed_; }
+
     /// Throws what libtiff reported of a call that failed, or of one that repaired what it read.
     void check(bool succeeded) const;
 
@@ -50,6 +54,7 @@ class TiffFile {
     std::span<const std::uint8_t> image_;
     std::uint64_t at_ = 0;
     bool past_end_ = false; // bytes were asked for that are not there
+    bool is_indexed_ = false;
     bool faulty_ = false;
     std::array<char, 200> fault_{}; // the last that libtiff reported
     TIFF* tiff_ = nullptr;

@@ -54,9 +54,6 @@ using namespace vamhash::protocol;
  */
 #define IDLE_MARGIN_MS(idle_seconds) Min(1000, (idle_seconds) *500)
 
-/* Engines of one session: calls may be nested, but a runaway recursion must not fill the machine. */
-#define MAX_ENGINES 32
-
 #define MAX_BEGIN_LENGTH 64
 
 struct Engine

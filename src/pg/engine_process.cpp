@@ -53,10 +53,15 @@ extern "C"
 /* How long the backend's own end waits for those that were left. */
 #define FINAL_GRACE_MS 5000
 
-#define MAX_KILLED 32
+/*
+ * With so many left something is wrong that another engine would only add to. None is started then,
+ * rather than waited for without an end: the end of a transaction, where engines are killed, cannot be
+ * cancelled.
+ */
+#define MAX_KILLED 8
 
-/* Killed processes that are still to be reaped. */
-static pid_t killed[MAX_KILLED];
+/* Killed processes that are still to be reaped: so many, and whatever lives, killed at one time. */
+static pid_t killed[MAX_KILLED + MAX_ENGINES];
 static int killed_count = 0;
 
 /* Path of the engine: in the directory from which this library was loaded. */
@@ -188,6 +193,20 @@ ReapKilled(int milliseconds)
 	killed_count = count;
 }
 
+/* Raise an error if too many killed processes do not end. */
+static void
+CheckKilledCount(void)
+{
+	ReapKilled(0);
+	if (killed_count >= MAX_KILLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("%d killed vamhash engines of this session have not ended", killed_count),
+				 errdetail("The kernel has not given them up: they may wait for a device or a file "
+						   "server."),
+				 errhint("No other engine is started before they end.")));
+}
+
 pid_t
 SpawnEngineProcess(const char *role, int idle_seconds, int memory_mb, int *socket_out)
 {
@@ -203,7 +222,7 @@ SpawnEngineProcess(const char *role, int idle_seconds, int memory_mb, int *socke
 	pid_t pid;
 	int error;
 
-	ReapKilled(0);
+	CheckKilledCount();
 	GetEnginePath(path);
 	strlcpy(role_argument, role, sizeof(role_argument));
 	snprintf(backend_argument, sizeof(backend_argument), "%d", MyProcPid);
@@ -260,9 +279,7 @@ KillEngineProcess(pid_t pid)
 	ReapKilled(0);
 	if (EngineProcessEndsWithin(pid, KILLED_GRACE_MS, &status))
 		return;
-	/* With so many left something is wrong, and worse than to wait. */
-	while (killed_count == MAX_KILLED)
-		ReapKilled(KILLED_GRACE_MS);
+	Assert(killed_count < (int) lengthof(killed));
 	killed[killed_count++] = pid;
 }
 

@@ -4,6 +4,9 @@
  */
 #pragma once
 
+/* Engines of one session: calls may be nested, but a runaway recursion must not fill the machine. */
+#define MAX_ENGINES 32
+
 /*
  * Start the engine installed beside this library, with an idle timeout (0: none) and megabytes it may
  * take (0: no limit); *socket_out is this side's end, non-blocking.
