@@ -53,8 +53,9 @@ $(DATA_built): $(INSTALL_SCRIPT_PARTS) vamhash.control Makefile
 # The engine: one program for CMake, which alone knows whether it is out of date.
 CMAKE ?= cmake
 ENGINE = build/engine/bin/vamhash-engine
-# Built where FAISS is found; without it the engine has one join method less.
-FAISS_PLUGIN = build/engine/bin/vamhash_faiss.so
+# Each is built where its library is found; without one, the engine has a join method or some image
+# formats less.
+PLUGINS = vamhash_faiss.so vamhash_heif.so vamhash_raw.so
 
 all: engine
 
@@ -68,16 +69,18 @@ install: install-engine
 .PHONY: install-engine
 install-engine: engine installdirs
 	$(INSTALL_PROGRAM) $(ENGINE) '$(DESTDIR)$(pkglibdir)/vamhash-engine'
-	if [ -f $(FAISS_PLUGIN) ]; then \
-		$(INSTALL_SHLIB) $(FAISS_PLUGIN) '$(DESTDIR)$(pkglibdir)/vamhash_faiss.so'; \
-	else \
-		rm -f '$(DESTDIR)$(pkglibdir)/vamhash_faiss.so'; \
-	fi
+	for plugin in $(PLUGINS); do \
+		if [ -f build/engine/bin/$$plugin ]; then \
+			$(INSTALL_SHLIB) build/engine/bin/$$plugin '$(DESTDIR)$(pkglibdir)/'$$plugin || exit 1; \
+		else \
+			rm -f '$(DESTDIR)$(pkglibdir)/'$$plugin; \
+		fi; \
+	done
 
 uninstall: uninstall-engine
 .PHONY: uninstall-engine
 uninstall-engine:
-	rm -f '$(DESTDIR)$(pkglibdir)/vamhash-engine' '$(DESTDIR)$(pkglibdir)/vamhash_faiss.so'
+	rm -f $(patsubst %,'$(DESTDIR)$(pkglibdir)/%',vamhash-engine $(PLUGINS))
 
 # Servers of the tests' own, with what is installed. PostgreSQL's Perl modules are not in every
 # package of it, so this is not part of installcheck. PROVE_TESTS picks some of the files.

@@ -28,7 +28,7 @@ compiler=
 for candidate in "${CXX:-}" clang++ $(compgen -c clang++- | sort -ruV); do
 	if [ -n "$candidate" ] && echo 'extern "C" int LLVMFuzzerTestOneInput() { return 0; }' |
 		"$candidate" -fsanitize=fuzzer -x c++ - -o /dev/null 2>/dev/null; then
-		compiler=$candidate
+		compiler=$(command -v "$candidate") # a bare name makes CMake begin anew each time
 		break
 	fi
 done

@@ -8,7 +8,7 @@
 set -euo pipefail
 
 build=(build-essential cmake pkg-config postgresql postgresql-server-dev-all libjpeg-dev libpng-dev
-	libwebp-dev libtiff-dev libgif-dev libseccomp-dev)
+	libwebp-dev libtiff-dev libgif-dev libheif-dev libraw-dev libseccomp-dev)
 # Its static library, which is linked, needs LAPACK.
 faiss=(libfaiss-dev liblapack-dev)
 # IPC::Run is what PostgreSQL's Perl test modules need; the venv holds the pinned ImageHash;

@@ -118,7 +118,8 @@ unit_tests build/test
 begin 'the golden hashes are ImageHash'"'"'s'
 check 'golden hashes regenerate' bash -c '
 	tests/exactness/setup_venv.sh build/venv || exit $?
-	build/venv/bin/python tests/exactness/golden.py --check'
+	build/venv/bin/python tests/exactness/golden.py --check &&
+		build/venv/bin/python tests/exactness/plugin_golden.py --check'
 
 begin 'SQL tests'
 start_cluster "$work/cluster"

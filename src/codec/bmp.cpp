@@ -8,9 +8,11 @@
 //
 // Where the format leaves freedom, pixels are Pillow's: those that a run-length code passes over
 // are index 0, a run that exceeds its row is cut off, an end of line at a row's beginning does not
-// pass over a row, and a code that ends before the last row is a truncated image.
+// pass over a row, and a code that ends before the last row is a truncated image. Pillow loads no
+// truncated run-length code, so that of such there is nothing to be kept either.
 #include "codec/bmp.h"
 
+#include "codec/early_end.h"
 #include "codec/grey.h"
 #include "codec/row_groups.h"
 
@@ -56,6 +58,9 @@ class BmpBytes {
             throw_truncated();
         }
         return image_.subspan(at, count);
+    }
+    [[nodiscard]] std::size_t size_from(std::size_t at) const {
+        return image_.size() - std::min(at, image_.size());
     }
 
   private:
@@ -149,8 +154,15 @@ class BmpReader {
     void indexed_row(const std::uint8_t* row, std::uint8_t* grey) const;
     void masked_row(const std::uint8_t* row, std::uint8_t* grey) const;
     [[nodiscard]] bool has_whole_bytes() const;
-    void read_rows(GreySink& sink) const;
+    [[nodiscard]] std::uint32_t count_rows(bool keep_truncated) const;
+    void read_rows(std::uint32_t rows_there, GreySink& sink) const;
     void read_runs(GreySink& sink) const;
+    [[nodiscard]] std::size_t row_bytes() const { // without padding
+        return (std::size_t{header_.width} * header_.bits + 7) / 8;
+    }
+    [[nodiscard]] std::size_t stride() const {
+        return (std::size_t{header_.width} * header_.bits + 31) / 32 * 4;
+    }
     [[nodiscard]] std::uint32_t stored_row(std::uint32_t y) const {
         return header_.top_down ? y : header_.height - 1 - y;
     }
@@ -243,12 +255,23 @@ bool BmpReader::has_whole_bytes() const {
     });
 }
 
-/// Gives the sink uncompressed rows. The last stored one may lack its padding.
-void BmpReader::read_rows(GreySink& sink) const {
-    const std::size_t row_bits = std::size_t{header_.width} * header_.bits;
-    const std::size_t stride = (row_bits + 31) / 32 * 4;
-    const auto rows =
-        bytes_.part(header_.pixels_at, stride * (header_.height - 1) + (row_bits + 7) / 8);
+/// How many of the uncompressed rows are there. The last stored one may lack its padding.
+std::uint32_t BmpReader::count_rows(bool keep_truncated) const {
+    const std::size_t whole = stride() * (header_.height - 1) + row_bytes();
+    const std::size_t there = bytes_.size_from(header_.pixels_at);
+    if (there >= whole) {
+        return header_.height;
+    }
+    if (!keep_truncated || there < row_bytes()) {
+        throw_truncated();
+    }
+    return static_cast<std::uint32_t>((there - row_bytes()) / stride() + 1);
+}
+
+/// Gives the sink uncompressed rows. Of those that are not there every byte is 0, as in Pillow.
+void BmpReader::read_rows(std::uint32_t rows_there, GreySink& sink) const {
+    const auto rows = bytes_.part(header_.pixels_at, stride() * (rows_there - 1) + row_bytes());
+    const std::uint8_t missing = header_.bits <= 8 ? greys_[0] : 0;
     const std::size_t pixel_bytes = header_.bits / 8;
     const bool whole_bytes = header_.bits > 8 && has_whole_bytes();
     std::vector<std::uint8_t> rgb(whole_bytes ? std::size_t{3} * header_.width : 0);
@@ -258,7 +281,11 @@ void BmpReader::read_rows(GreySink& sink) const {
     const std::size_t blue = channels_[2].shift / 8;
     sink.start(header_.width, header_.height);
     give_rows(sink, header_.width, header_.height, [&](std::uint32_t y, std::uint8_t* grey) {
-        const std::uint8_t* row = rows.data() + stored_row(y) * stride;
+        if (stored_row(y) >= rows_there) {
+            std::memset(grey, missing, header_.width);
+            return;
+        }
+        const std::uint8_t* row = rows.data() + stored_row(y) * stride();
         if (header_.bits <= 8) {
             indexed_row(row, grey);
         } else if (whole_bytes) {
@@ -382,12 +409,19 @@ ImageInfo BmpReader::read(const DecodeOptions& options, GreySink& sink) {
     } else {
         read_channels();
     }
+    std::uint32_t rows_there = header_.height;
     if (header_.compression == rle4 || header_.compression == rle8) {
         read_runs(sink);
     } else {
-        read_rows(sink);
+        rows_there = count_rows(options.keep_truncated);
+        read_rows(rows_there, sink);
     }
-    return {.width = header_.width, .height = header_.height, .format = bmp_format.name};
+    return {.width = header_.width,
+            .height = header_.height,
+            .format = bmp_format.name,
+            .truncated = rows_there < header_.height
+                             ? ends_in_row(bmp_format, rows_there, header_.height)
+                             : std::string()};
 }
 
 ImageInfo decode_bmp(std::span<const std::uint8_t> image, const DecodeOptions& options,

@@ -39,13 +39,7 @@ ImageInfo decode_grey(std::span<const std::uint8_t> image, const DecodeOptions& 
         throw ImageError(ImageStatus::unsupported, "not a recognised image format");
     }
     if (format->decode == nullptr) {
-        std::string message(format->title);
-        message += " images cannot be read by this build";
-        if (!format->missing_library.empty()) {
-            message += ": it was made without ";
-            message += format->missing_library;
-        }
-        throw ImageError(ImageStatus::unsupported, message);
+        throw no_codec_error(*format);
     }
     try {
         return decode_by(*format, image, options, sink);

@@ -12,6 +12,8 @@
 #include "codec/exif.h"
 #include "codec/image.h"
 
+#include <vector>
+
 namespace vamhash {
 
 struct Format {
@@ -35,6 +37,10 @@ struct Format {
     /// Loads the library that the codec otherwise loads at its first image, where it has one that
     /// is too heavy to be linked. Called any number of times; never throws.
     void (*load)() = nullptr;
+
+    /// The file that `load` loads, where it is not one of the system's own libraries, which it may
+    /// need besides.
+    std::string (*plugin)() = nullptr;
 };
 
 /// The format of an image, or nullptr where its first bytes are those of none.
@@ -44,9 +50,15 @@ const Format* recognise(std::span<const std::uint8_t> image);
 /// (engine/sandbox.h).
 void load_codecs();
 
+/// The plugins of all codecs: for a sandbox in which little else can be opened.
+std::vector<std::string> codec_plugins();
+
 /// An ImageError with a message that names the format, the kind of fault and the fault itself:
 /// "JPEG image is truncated: ...".
 ImageError format_error(const Format& format, ImageStatus status, std::string_view fault);
+
+/// An ImageError that says that this build cannot read a format, which has no `decode`, and why.
+ImageError no_codec_error(const Format& format);
 
 /// Throws where a picture has no pixels or more than are allowed. A row may take many bytes a pixel
 /// on its way, so width is bounded apart from the number of pixels.

@@ -3,9 +3,11 @@
 // it; transparency itself is dropped.
 //
 // giflib decodes line by line, and reading stops at the first frame's last line, so that it does
-// not matter what follows. An interlaced frame is gathered first, one byte a pixel.
+// not matter what follows. An interlaced frame is gathered first, one byte a pixel. The last line
+// of data that ends early is used as far as it goes, as Pillow does.
 #include "codec/gif.h"
 
+#include "codec/early_end.h"
 #include "codec/grey.h"
 #include "codec/row_groups.h"
 
@@ -57,7 +59,8 @@ int read_bytes(GifFileType* gif, GifByteType* bytes, int count) {
 /// One GIF image being decoded.
 class GifReader {
   public:
-    explicit GifReader(std::span<const std::uint8_t> image) : source_{.rest = image} {
+    GifReader(std::span<const std::uint8_t> image, const DecodeOptions& options)
+        : source_{.rest = image}, early_end_(options) {
         int code = D_GIF_SUCCEEDED;
         gif_ = DGifOpen(&source_, read_bytes, &code);
         if (gif_ == nullptr) {
@@ -83,6 +86,7 @@ class GifReader {
     void read_interlaced(std::uint8_t* picture);
 
     GifSource source_;
+    EarlyEnd early_end_;
     GifFileType* gif_ = nullptr;
     std::uint8_t background_ = 0;           // index outside the frame
     std::array<std::uint8_t, 256> greys_{}; // by index
@@ -139,8 +143,10 @@ void GifReader::choose_greys() {
                                    static_cast<std::size_t>(map->ColorCount) * 3));
 }
 
+/// Reads the next line of the frame; pixels that the data has no more are the background's.
 void GifReader::read_line(std::uint8_t* grey) {
-    check(DGifGetLine(gif_, grey, static_cast<int>(frame_width_)));
+    std::memset(grey, background_, frame_width_);
+    early_end_.read_row([&] { check(DGifGetLine(gif_, grey, static_cast<int>(frame_width_))); });
     std::transform(grey, grey + frame_width_, grey,
                    [this](std::uint8_t index) { return greys_[index]; });
 }
@@ -195,12 +201,17 @@ ImageInfo GifReader::read(const DecodeOptions& options, GreySink& sink) {
             read_line(grey + left_);
         }
     });
-    return {.width = width, .height = height, .format = gif_format.name};
+    return {.width = width,
+            .height = height,
+            .format = gif_format.name,
+            .truncated = early_end_.ended()
+                             ? ends_in_row(gif_format, early_end_.rows(), frame_height_)
+                             : std::string()};
 }
 
 ImageInfo decode_gif(std::span<const std::uint8_t> image, const DecodeOptions& options,
                      GreySink& sink) {
-    GifReader reader(image);
+    GifReader reader(image, options);
     return reader.read(options, sink);
 }
 

@@ -72,6 +72,11 @@ class GreySink {
 
 /// Decodes an encoded image into grey rows. Knows the format by its content, never by a name.
 /// Throws ImageError; the sink may by then have seen some rows.
+///
+/// With keep_truncated, an image whose data ends early is no error where any of its pixels are
+/// there and Pillow, told to load truncated images, would load it: the sink gets all rows, the
+/// missing pixels as Pillow leaves them, and ImageInfo::truncated says, as an error would, what is
+/// wrong.
 ImageInfo decode_grey(std::span<const std::uint8_t> image, const DecodeOptions& options,
                       GreySink& sink);
 

@@ -11,11 +11,18 @@
 //
 // Reading stops at the last row: what follows it in the file is never looked at.
 //
+// Truncated images. Where they are to be kept, libjpeg suspends at the end of the file, and the
+// file is ended for it by an end of image: libjpeg takes the coefficients that it has not got for
+// 0, as in Pillow. A file that ends in a segment between scans is ended before that segment; Pillow
+// would take the end of image for a part of the segment, and give a black picture. libjpeg's
+// arithmetic decoder cannot suspend; of its truncated pictures nothing is kept.
+//
 // One kind of picture depends on the library's version: a progressive file whose scans stop short
 // of full accuracy. libjpeg-turbo smooths it between blocks, and 2.0, 2.1 and 3.0 each do it
 // otherwise.
 #include "codec/jpeg.h"
 
+#include "codec/early_end.h"
 #include "codec/grey.h"
 #include "codec/ycc_grey.h"
 
@@ -25,6 +32,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <jpeglib.h> // after cstdio, which it wants
@@ -61,6 +69,8 @@ struct JpegErrors : jpeg_error_mgr {
     std::jmp_buf escape;
     ImageStatus status;
     std::array<char, JMSG_LENGTH_MAX> fault;
+    bool file_ended = false;  // by JpegReader::end_file
+    bool lost_pixels = false; // after that
 };
 
 /// Which status an error or fatal warning of libjpeg means.
@@ -125,9 +135,32 @@ std::string_view fault_of(const JpegErrors& errors) {
 
 /// libjpeg's emit_message: level -1 is a warning, others are traces.
 void note_message(j_common_ptr cinfo, int level) {
-    if (level < 0 && loses_pixels(cinfo->err->msg_code)) {
+    if (level >= 0 || !loses_pixels(cinfo->err->msg_code)) {
+        return;
+    }
+    auto& errors = *static_cast<JpegErrors*>(cinfo->err);
+    if (!errors.file_ended) {
         leave_library(cinfo);
     }
+    errors.lost_pixels = true;
+}
+
+ImageError truncated(std::string_view fault) {
+    return format_error(jpeg_format, ImageStatus::truncated, fault);
+}
+
+/// libjpeg's fill_input_buffer where truncated images are kept: there is no more, suspend.
+boolean have_no_more(j_decompress_ptr /*cinfo*/) {
+    return FALSE;
+}
+
+/// libjpeg's skip_input_data where truncated images are kept: stops at the end.
+void skip_bytes(j_decompress_ptr cinfo, long count) {
+    jpeg_source_mgr& source = *cinfo->src;
+    const std::size_t skipped =
+        std::min(static_cast<std::size_t>(std::max(count, 0L)), source.bytes_in_buffer);
+    source.next_input_byte += skipped;
+    source.bytes_in_buffer -= skipped;
 }
 
 /// libjpeg's progress_monitor, called for each row of blocks read ahead: bounds the scans.
@@ -171,6 +204,11 @@ class JpegReader {
   private:
     template <typename Call>
     void guard(const Call& call);
+    template <typename Call>
+    void complete(const Call& call);
+    void keep_truncated();
+    void end_file();
+    std::string what_is_missing();
     void read_header(std::span<const std::uint8_t> image, const DecodeOptions& options);
     [[nodiscard]] Output choose_output(bool fast) const;
     [[nodiscard]] std::optional<YccShape> ycc_shape() const;
@@ -181,6 +219,9 @@ class JpegReader {
     jpeg_decompress_struct cinfo_{};
     jpeg_progress_mgr progress_{};
     JpegErrors errors_{};
+    std::vector<std::uint8_t> file_end_; // what end_file has libjpeg read last
+    int end_scan_ = 0;                   // that it ended in or after
+    std::uint32_t end_row_ = 0;          // of pixels, in a file of one scan
 };
 
 JpegReader::JpegReader(Isa isa) : isa_(isa) {
@@ -199,6 +240,69 @@ void JpegReader::guard(const Call& call) {
         throw format_error(jpeg_format, errors_.status, fault_of(errors_));
     }
     call();
+}
+
+/// Runs a call of libjpeg that is false where the file ended early, and then once more.
+template <typename Call>
+void JpegReader::complete(const Call& call) {
+    bool completed = false;
+    guard([&] { completed = call(); });
+    if (!completed) {
+        end_file();
+        guard([&] { completed = call(); });
+        if (!completed) {
+            throw truncated("Premature end of JPEG file");
+        }
+    }
+}
+
+/// Has libjpeg suspend where the file ends early, from the first scan's data on.
+void JpegReader::keep_truncated() {
+    jpeg_source_mgr& source = *cinfo_.src;
+    if (source.bytes_in_buffer == 0) {
+        throw truncated("Premature end of JPEG file"); // not a pixel is there
+    }
+    if (cinfo_.arith_code == FALSE) {
+        source.fill_input_buffer = have_no_more;
+        source.skip_input_data = skip_bytes;
+    }
+}
+
+/// Ends a file that ended early.
+void JpegReader::end_file() {
+    if (errors_.file_ended) {
+        throw truncated("Premature end of JPEG file");
+    }
+    errors_.file_ended = true;
+    end_scan_ = cinfo_.input_scan_number;
+    end_row_ = std::min(cinfo_.input_iMCU_row * cinfo_.max_v_samp_factor * DCTSIZE,
+                        cinfo_.image_height - 1);
+    constexpr std::uint8_t end_of_image = 0xD9;
+    jpeg_source_mgr& source = *cinfo_.src;
+    if (cinfo_.unread_marker != 0) { // its segment is not all there: libjpeg would read it anew
+        cinfo_.unread_marker = end_of_image;
+    } else { // nor a block, of which libjpeg reads again what there is
+        file_end_.assign(source.next_input_byte, source.next_input_byte + source.bytes_in_buffer);
+    }
+    file_end_.insert(file_end_.end(), {0xFF, end_of_image});
+    source.next_input_byte = file_end_.data();
+    source.bytes_in_buffer = file_end_.size();
+}
+
+/// ImageInfo::truncated.
+std::string JpegReader::what_is_missing() {
+    if (!errors_.file_ended) {
+        return {};
+    }
+    if (jpeg_has_multiple_scans(&cinfo_) != FALSE) {
+        return truncated("the data ends " + std::string(errors_.lost_pixels ? "in" : "after") +
+                         " scan " + std::to_string(end_scan_))
+            .what();
+    }
+    if (!errors_.lost_pixels) {
+        return truncated("its end marker is missing").what();
+    }
+    return ends_in_row(jpeg_format, end_row_, cinfo_.image_height);
 }
 
 /// Reads up to the first scan. Nothing is allocated by the picture's size yet.
@@ -251,10 +355,11 @@ void JpegReader::read_rows(const Output& output, GreySink& sink) {
         }
     }
     while (cinfo_.output_scanline < cinfo_.output_height) {
-        const std::uint32_t count =
-            std::min(rows_per_group, cinfo_.output_height - cinfo_.output_scanline);
-        guard([&] {
-            for (std::uint32_t row = 0; row < count;) {
+        const std::uint32_t first = cinfo_.output_scanline;
+        const std::uint32_t count = std::min(rows_per_group, cinfo_.output_height - first);
+        complete([&] {
+            while (cinfo_.output_scanline < first + count) {
+                const std::uint32_t row = cinfo_.output_scanline - first;
                 std::uint8_t* line = grey.data() + row * width;
                 const std::uint32_t wanted = std::min(rows_per_read, count - row);
                 if (output.to_grey == nullptr) {
@@ -263,13 +368,16 @@ void JpegReader::read_rows(const Output& output, GreySink& sink) {
                     }
                 }
                 const std::uint32_t got = jpeg_read_scanlines(&cinfo_, scanlines.data(), wanted);
+                if (got == 0) {
+                    return false;
+                }
                 if (output.to_grey != nullptr) {
                     for (std::uint32_t i = 0; i < got; ++i) {
                         output.to_grey(scanlines[i], line + i * width, width);
                     }
                 }
-                row += got;
             }
+            return true;
         });
         sink.rows(grey.data(), width, count);
     }
@@ -319,7 +427,7 @@ void JpegReader::read_planes(const YccShape& shape, const YccKernels& kernels, G
     YccGrey grey(shape, kernels);
     while (cinfo_.output_scanline < cinfo_.output_height) {
         std::uint8_t*** const planes = grey.planes();
-        guard([&] { jpeg_read_raw_data(&cinfo_, planes, shape.luma_rows); });
+        complete([&] { return jpeg_read_raw_data(&cinfo_, planes, shape.luma_rows) != 0; });
         grey.take(sink);
     }
 }
@@ -337,14 +445,20 @@ ImageInfo JpegReader::read(std::span<const std::uint8_t> image, const DecodeOpti
     const YccKernels* kernels = output.color_space == JCS_EXT_RGBX ? ycc_kernels(isa_) : nullptr;
     const std::optional<YccShape> shape = kernels != nullptr ? ycc_shape() : std::nullopt;
     cinfo_.raw_data_out = shape ? TRUE : FALSE;
-    guard([this] { jpeg_start_decompress(&cinfo_); });
+    if (options.keep_truncated) {
+        keep_truncated();
+    }
+    complete([this] { return jpeg_start_decompress(&cinfo_) != FALSE; });
     sink.start(cinfo_.output_width, cinfo_.output_height);
     if (shape) {
         read_planes(*shape, *kernels, sink);
     } else {
         read_rows(output, sink);
     }
-    return {.width = cinfo_.image_width, .height = cinfo_.image_height, .format = jpeg_format.name};
+    return {.width = cinfo_.image_width,
+            .height = cinfo_.image_height,
+            .format = jpeg_format.name,
+            .truncated = what_is_missing()};
 }
 
 ImageInfo decode_with_best(std::span<const std::uint8_t> image, const DecodeOptions& options,

@@ -13,9 +13,15 @@
 // row: a missing end chunk or rubbish after the picture does no harm. libpng itself would inflate
 // all that follows the last row in the image data, which may be gigabytes; so its read callback
 // leaves it, as for an error, where that is more than the end of an honest stream.
+//
+// Truncated images. libpng reads a chunk of image data in pieces and gives up at one that is not
+// all there. So where the file ends within such a chunk, libpng is told that the chunk has only as
+// many bytes as there are, and so gives every row that these hold.
 #include "codec/png.h"
 
+#include "codec/early_end.h"
 #include "codec/grey.h"
+#include "codec/row_groups.h"
 
 #include <algorithm>
 #include <array>
@@ -23,6 +29,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include <png.h>
@@ -31,10 +38,38 @@ namespace vamhash {
 
 namespace {
 
-/// Rows a sink is given at a time: whole groups of 8 and 16.
-constexpr std::uint32_t rows_per_group = 16;
-
 constexpr std::size_t signature_size = 8;
+constexpr std::size_t chunk_head_size = 8; // length, type
+constexpr std::size_t crc_size = 4;
+
+struct Chunk {
+    std::string_view type;
+    std::size_t length; // of its data, as stated
+    std::size_t at;     // of the data
+};
+
+/// The chunk whose head begins here, or nothing where the head is not all there.
+std::optional<Chunk> chunk_at(std::span<const std::uint8_t> image, std::size_t at) {
+    if (at > image.size() || image.size() - at < chunk_head_size) {
+        return std::nullopt;
+    }
+    const std::uint8_t* const head = image.data() + at;
+    return Chunk{.type = {reinterpret_cast<const char*>(head) + 4, 4},
+                 .length = png_get_uint_32(head),
+                 .at = at + chunk_head_size};
+}
+
+/// The data of a chunk of image data that the file ends in, or nullptr.
+const std::uint8_t* find_cut_data(std::span<const std::uint8_t> image) {
+    std::size_t at = signature_size;
+    while (const auto chunk = chunk_at(image, at)) {
+        if (chunk->length > image.size() - chunk->at) {
+            return chunk->type == "IDAT" ? image.data() + chunk->at : nullptr;
+        }
+        at = chunk->at + chunk->length + crc_size;
+    }
+    return nullptr;
+}
 
 /// Bytes that libpng may read behind the last row: a checksum or two, and what careless encoders
 /// leave there. They inflate to no more than a thousand times as much.
@@ -45,6 +80,7 @@ struct PngSource {
     std::span<const std::uint8_t> rest;
     std::uint64_t rows_left = ~std::uint64_t{0}; // of all passes, once their number is known
     std::size_t surplus = 0;                     // bytes read after the last of them
+    const std::uint8_t* cut_data = nullptr;      // image data shorter than its chunk's head states
     std::jmp_buf escape;
     ImageStatus status;
     std::array<char, 200> fault;
@@ -94,12 +130,15 @@ void read_bytes(png_structp png, png_bytep bytes, std::size_t count) {
     }
     std::memcpy(bytes, source.rest.data(), count);
     source.rest = source.rest.subspan(count);
+    if (count == chunk_head_size && source.rest.data() == source.cut_data) {
+        png_save_uint_32(bytes, static_cast<png_uint_32>(source.rest.size()));
+    }
 }
 
 /// One PNG image being decoded.
 class PngReader {
   public:
-    explicit PngReader(std::span<const std::uint8_t> image);
+    PngReader(std::span<const std::uint8_t> image, const DecodeOptions& options);
     ~PngReader() { png_destroy_read_struct(&png_, &info_, nullptr); }
     PngReader(const PngReader&) = delete;
     PngReader& operator=(const PngReader&) = delete;
@@ -112,26 +151,32 @@ class PngReader {
     void read_header(const DecodeOptions& options);
     void choose_transforms();
     void read_row_to_grey(std::uint8_t* grey, std::size_t width);
-    void read_rows(GreySink& sink);
-    void read_interlaced(GreySink& sink);
     [[nodiscard]] std::uint32_t rows_of_pass(int pass) const {
         return PNG_PASS_COLS(width_, pass) == 0 ? 0 : PNG_PASS_ROWS(height_, pass);
     }
+    void read_interlaced(GreySink& sink);
+    [[nodiscard]] std::string what_is_missing() const;
 
     PngSource source_{};
+    bool keep_truncated_;
+    EarlyEnd early_end_;
+    bool end_missing_ = false; // of the image data, behind the last row
     png_structp png_ = nullptr;
     png_infop info_ = nullptr;
     std::uint32_t width_ = 0;
     std::uint32_t height_ = 0;
     bool interlaced_ = false;
+    int pass_ = 0;              // of an interlaced picture
     GreyRow to_grey_ = nullptr; // neither this nor a palette: libpng's rows are grey already
     bool indexed_ = false;
     std::array<std::uint8_t, 256> palette_grey_{};
     std::vector<std::uint8_t> row_; // one scanline as libpng gives it
 };
 
-PngReader::PngReader(std::span<const std::uint8_t> image) {
+PngReader::PngReader(std::span<const std::uint8_t> image, const DecodeOptions& options)
+    : keep_truncated_(options.keep_truncated), early_end_(options) {
     source_.rest = image;
+    source_.cut_data = options.keep_truncated ? find_cut_data(image) : nullptr;
     guard([this] {
         png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source_, on_error, on_warning);
         info_ = png_ == nullptr ? nullptr : png_create_info_struct(png_);
@@ -209,28 +254,30 @@ void PngReader::choose_transforms() {
     row_.resize(png_get_rowbytes(png_, info_));
 }
 
-/// Reads one scanline of `width` pixels.
+/// Reads the next scanline of `width` pixels; those that the data has no more are as Pillow leaves
+/// them.
 void PngReader::read_row_to_grey(std::uint8_t* grey, std::size_t width) {
-    guard([this] { png_read_row(png_, row_.data(), nullptr); });
-    if (to_grey_ != nullptr) {
+    const bool complete = early_end_.read_row([this] {
+        try {
+            guard([this] { png_read_row(png_, row_.data(), nullptr); });
+        } catch (const ImageError& error) {
+            // After the last row libpng reads to the end of the image data.
+            if (!keep_truncated_ || error.status() != ImageStatus::truncated ||
+                source_.rows_left > 0) {
+                throw;
+            }
+            end_missing_ = true;
+        }
+    });
+    if (!complete) {
+        std::memset(grey, indexed_ ? palette_grey_[0] : 0, width);
+    } else if (to_grey_ != nullptr) {
         to_grey_(row_.data(), grey, width);
     } else if (indexed_) {
         std::transform(row_.data(), row_.data() + width, grey,
                        [this](std::uint8_t index) { return palette_grey_[index]; });
     } else {
         std::memcpy(grey, row_.data(), width);
-    }
-}
-
-/// Gives the sink all rows, group by group.
-void PngReader::read_rows(GreySink& sink) {
-    std::vector<std::uint8_t> grey(std::size_t{width_} * rows_per_group);
-    for (std::uint32_t y = 0; y < height_; y += rows_per_group) {
-        const std::uint32_t count = std::min(rows_per_group, height_ - y);
-        for (std::uint32_t i = 0; i < count; ++i) {
-            read_row_to_grey(grey.data() + std::size_t{i} * width_, width_);
-        }
-        sink.rows(grey.data(), width_, count);
     }
 }
 
@@ -242,6 +289,7 @@ void PngReader::read_interlaced(GreySink& sink) {
     const auto picture = std::make_unique_for_overwrite<std::uint8_t[]>(width * height_);
     std::vector<std::uint8_t> grey(width);
     for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; ++pass) {
+        pass_ = early_end_.ended() ? pass_ : pass;
         const std::uint32_t columns = PNG_PASS_COLS(width_, pass);
         const std::uint32_t lines = rows_of_pass(pass);
         for (std::uint32_t line = 0; line < lines; ++line) {
@@ -256,6 +304,21 @@ void PngReader::read_interlaced(GreySink& sink) {
     sink.rows(picture.get(), width, height_);
 }
 
+/// ImageInfo::truncated.
+std::string PngReader::what_is_missing() const {
+    const auto message = [](const std::string& fault) {
+        return std::string(format_error(png_format, ImageStatus::truncated, fault).what());
+    };
+    if (end_missing_) {
+        return message("the end of the image data is missing");
+    }
+    if (!early_end_.ended()) {
+        return {};
+    }
+    return interlaced_ ? message("the data ends in pass " + std::to_string(pass_ + 1) + " of 7")
+                       : ends_in_row(png_format, early_end_.rows(), height_);
+}
+
 ImageInfo PngReader::read(const DecodeOptions& options, GreySink& sink) {
     read_header(options);
     choose_transforms();
@@ -263,14 +326,19 @@ ImageInfo PngReader::read(const DecodeOptions& options, GreySink& sink) {
     if (interlaced_) {
         read_interlaced(sink);
     } else {
-        read_rows(sink);
+        give_rows(sink, width_, height_, [this](std::uint32_t /*y*/, std::uint8_t* grey) {
+            read_row_to_grey(grey, width_);
+        });
     }
-    return {.width = width_, .height = height_, .format = png_format.name};
+    return {.width = width_,
+            .height = height_,
+            .format = png_format.name,
+            .truncated = what_is_missing()};
 }
 
 ImageInfo decode_png(std::span<const std::uint8_t> image, const DecodeOptions& options,
                      GreySink& sink) {
-    PngReader reader(image);
+    PngReader reader(image, options);
     return reader.read(options, sink);
 }
 
@@ -295,27 +363,21 @@ std::string_view xmp_of(std::string_view text) {
 /// Walks the chunks, those after the image data too, to an eXIf or XMP chunk. EXIF that old
 /// versions of ImageMagick wrote as text ("Raw profile type exif") is not read, nor compressed XMP.
 Orientation png_orientation(std::span<const std::uint8_t> image) {
-    constexpr std::size_t head_size = 8; // length, type
-    constexpr std::size_t crc_size = 4;
     std::span<const std::uint8_t> exif;
     std::string_view xmp;
-    auto rest = image.subspan(std::min(signature_size, image.size()));
-    while (rest.size() >= head_size + crc_size) {
-        const std::size_t length = png_get_uint_32(rest.data());
-        if (length > rest.size() - head_size - crc_size) {
+    std::size_t at = signature_size;
+    while (const auto chunk = chunk_at(image, at)) {
+        if (chunk->at + chunk->length + crc_size > image.size() || chunk->type == "IEND") {
             break;
         }
-        const auto data = rest.subspan(head_size, length);
-        const std::string_view type(reinterpret_cast<const char*>(rest.data()) + 4, 4);
-        if (type == "eXIf") {
+        const auto data = image.subspan(chunk->at, chunk->length);
+        if (chunk->type == "eXIf") {
             exif = data;
-        } else if (type == "iTXt") {
+        } else if (chunk->type == "iTXt") {
             const auto packet = xmp_of({reinterpret_cast<const char*>(data.data()), data.size()});
             xmp = packet.empty() ? xmp : packet;
-        } else if (type == "IEND") {
-            break;
         }
-        rest = rest.subspan(head_size + length + crc_size);
+        at = chunk->at + chunk->length + crc_size;
     }
     return image_orientation(exif, xmp);
 }

@@ -11,8 +11,14 @@
 // on into the next row, which libtiff forgets between rows. Where a picture is in planes, each has
 // a TiffFile of its own: libtiff decodes a strip from its beginning, and so would have to again and
 // again if it went from plane to plane in each row.
+//
+// Of truncated pictures Pillow keeps the rows of uncompressed ones: each of a strip, tile or plane
+// that is whole; the samples of others are 0. So do we, where that is asked for: libtiff, which
+// would give up a strip for its last byte, is given zeros in place of what is missing. Pillow keeps
+// nothing of compressed pictures.
 #include "codec/tiff.h"
 
+#include "codec/early_end.h"
 #include "codec/grey.h"
 #include "codec/row_groups.h"
 #include "codec/tiff_file.h"
@@ -42,6 +48,7 @@ struct Layout {
     bool in_planes;
     bool tiled;
     bool whole_strips; // must be decoded at once
+    bool keep_rows;    // of an uncompressed picture that is truncated
     Colour colour;
 
     /// How many samples of a pixel are looked at.
@@ -133,6 +140,8 @@ Layout read_layout(const TiffFile& file, const DecodeOptions& options) {
     check_samples(file, layout);
     const auto compression = file.field<std::uint16_t>(TIFFTAG_COMPRESSION, COMPRESSION_NONE);
     layout.whole_strips = compression == COMPRESSION_PACKBITS;
+    layout.keep_rows =
+        options.keep_truncated && compression == COMPRESSION_NONE && layout.colour != Colour::ycbcr;
     if (TIFFIsCODECConfigured(compression) == 0) {
         const TIFFCodec* const codec = TIFFFindCODEC(compression);
         throw_unsupported("compression " + (codec != nullptr ? std::string(codec->name)
@@ -153,7 +162,10 @@ class PlaneReader {
   public:
     PlaneReader(std::span<const std::uint8_t> image, const Layout& layout, std::uint16_t plane,
                 const DecodeOptions& options)
-        : file_(image), plane_(plane), width_(layout.width), tiled_(layout.tiled) {
+        : file_(image), file_size_(image.size()), layout_(layout), plane_(plane),
+          width_(layout.width), tiled_(layout.tiled), keep_rows_(layout.keep_rows),
+          // Pillow leaves 0 in its own terms: black, the first colour of a palette, no ink.
+          missing_sample_byte_(layout.colour == Colour::inverted_grey ? 0xFF : 0) {
         if (layout.colour == Colour::ycbcr) {
             TIFFSetField(file_.get(), TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
         }
@@ -162,12 +174,46 @@ class PlaneReader {
         } else {
             start_strips(layout);
         }
+        if (keep_rows_) {
+            file_.append_zeros();
+        }
     }
 
     [[nodiscard]] std::size_t segment_count() const { return (width_ - 1) / segment_width_ + 1; }
 
-    /// Decodes the next row.
-    void read_row(std::uint32_t y) {
+    /// Decodes the next row. False where a part of it is missing that may be.
+    bool read_row(std::uint32_t y) {
+        decode_row(y);
+        if (!keep_rows_) {
+            return true;
+        }
+        std::size_t missing = 0;
+        for (std::size_t i = 0; i < segment_count(); ++i) {
+            if (!is_there(y, i)) {
+                std::memset(samples_.get() + i * tile_size_ + row_in_band_ * tile_row_size_,
+                            missing_sample_byte_, tile_row_size_);
+                ++missing;
+            }
+        }
+        any_there_ = any_there_ || missing < segment_count();
+        return missing == 0;
+    }
+
+    /// Whether any segment of the rows read was there.
+    [[nodiscard]] bool any_there() const { return any_there_; }
+
+    /// Whether anything was missing, be it beyond the picture's edge.
+    [[nodiscard]] bool read_beyond_end() const { return file_.read_beyond_end(); }
+
+    [[nodiscard]] Segment segment(std::size_t i) const {
+        const auto x = static_cast<std::uint32_t>(i * segment_width_);
+        return {.samples = samples_.get() + i * tile_size_ + row_in_band_ * tile_row_size_,
+                .x = x,
+                .width = std::min(segment_width_, width_ - x)};
+    }
+
+  private:
+    void decode_row(std::uint32_t y) {
         if (band_height_ == 0) {
             file_.check(TIFFReadScanline(file_.get(), samples_.get(), y, plane_) == 1);
             return;
@@ -189,14 +235,20 @@ class PlaneReader {
         }
     }
 
-    [[nodiscard]] Segment segment(std::size_t i) const {
+    /// Whether the file has all of a segment of a row, where the picture is uncompressed.
+    [[nodiscard]] bool is_there(std::uint32_t y, std::size_t i) const {
         const auto x = static_cast<std::uint32_t>(i * segment_width_);
-        return {.samples = samples_.get() + i * tile_size_ + row_in_band_ * tile_row_size_,
-                .x = x,
-                .width = std::min(segment_width_, width_ - x)};
+        const std::uint32_t rows =
+            tiled_ ? band_height_
+                   : file_.field<std::uint32_t>(TIFFTAG_ROWSPERSTRIP, layout_.height);
+        const std::uint32_t block = tiled_ ? TIFFComputeTile(file_.get(), x, y, 0, plane_)
+                                           : TIFFComputeStrip(file_.get(), y, plane_);
+        const std::uint64_t begin = TIFFGetStrileOffset(file_.get(), block);
+        const std::uint64_t end =
+            begin + std::uint64_t{y % rows} * tile_row_size_ + row_bytes(layout_, segment(i).width);
+        return begin <= file_size_ && end <= file_size_;
     }
 
-  private:
     [[nodiscard]] static std::size_t row_bytes(const Layout& layout, std::uint32_t width) {
         const std::size_t samples = layout.in_planes ? 1 : layout.samples_per_pixel;
         return (width * samples * layout.bits + 7) / 8;
@@ -240,10 +292,15 @@ class PlaneReader {
     }
 
     TiffFile file_;
+    std::size_t file_size_;
+    Layout layout_;
     std::uint16_t plane_;
     std::uint32_t width_;
     std::uint32_t segment_width_ = 0;
     bool tiled_;
+    bool keep_rows_;
+    std::uint8_t missing_sample_byte_;
+    bool any_there_ = false;
     std::uint32_t band_height_ = 0; // of tiles or of a strip; 0: row by row
     std::uint32_t row_in_band_ = 0;
     std::size_t tile_size_ = 0;
@@ -341,9 +398,10 @@ class PixelGrey {
     std::array<std::uint8_t, 256> greys_{};
 };
 
-/// Gives the sink all rows of a picture whose samples libtiff hands out as they are.
-void read_samples(std::span<const std::uint8_t> image, const TiffFile& file, const Layout& layout,
-                  const DecodeOptions& options, GreySink& sink) {
+/// Gives the sink all rows of a picture whose samples libtiff hands out as they are. What it
+/// returns is ImageInfo::truncated.
+std::string read_samples(std::span<const std::uint8_t> image, const TiffFile& file,
+                         const Layout& layout, const DecodeOptions& options, GreySink& sink) {
     const std::size_t channels = layout.channels();
     std::vector<std::unique_ptr<PlaneReader>> planes;
     for (std::size_t plane = 0; plane < (layout.in_planes ? channels : 1); ++plane) {
@@ -372,10 +430,13 @@ void read_samples(std::span<const std::uint8_t> image, const TiffFile& file, con
             }
         }
     };
+    std::uint32_t first_missing = layout.height;
     sink.start(layout.width, layout.height);
     give_rows(sink, layout.width, layout.height, [&](std::uint32_t y, std::uint8_t* grey) {
         for (const auto& plane : planes) {
-            plane->read_row(y);
+            if (!plane->read_row(y)) {
+                first_missing = std::min(first_missing, y);
+            }
         }
         for (std::size_t i = 0; i < planes.front()->segment_count(); ++i) {
             const Segment first = planes.front()->segment(i);
@@ -390,6 +451,15 @@ void read_samples(std::span<const std::uint8_t> image, const TiffFile& file, con
             pixel_grey.convert(pixels.data(), grey + first.x, first.width);
         }
     });
+    if (std::none_of(planes.begin(), planes.end(),
+                     [](const auto& plane) { return plane->read_beyond_end(); })) {
+        return {};
+    }
+    if (std::none_of(planes.begin(), planes.end(),
+                     [](const auto& plane) { return plane->any_there(); })) {
+        throw format_error(tiff_format, ImageStatus::truncated, "the data ends before the picture");
+    }
+    return ends_in_row(tiff_format, std::min(first_missing, layout.height - 1), layout.height);
 }
 
 /// libtiff's own conversion to RGBA.
@@ -450,12 +520,16 @@ ImageInfo decode_tiff(std::span<const std::uint8_t> image, const DecodeOptions& 
                       GreySink& sink) {
     const TiffFile file(image);
     const Layout layout = read_layout(file, options);
+    std::string truncated;
     if (layout.colour == Colour::ycbcr && !libjpeg_converts(file, layout)) {
         read_ycbcr(file, layout, sink);
     } else {
-        read_samples(image, file, layout, options, sink);
+        truncated = read_samples(image, file, layout, options, sink);
     }
-    return {.width = layout.width, .height = layout.height, .format = tiff_format.name};
+    return {.width = layout.width,
+            .height = layout.height,
+            .format = tiff_format.name,
+            .truncated = truncated};
 }
 
 /// The orientation tag, or else that of the XMP packet.

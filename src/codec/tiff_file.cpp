@@ -11,6 +11,7 @@
 #include "codec/tiff_file.h"
 
 #include "codec/tiff.h"
+#include "codec/tiff_numbers.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -34,36 +35,11 @@ constexpr std::uint64_t max_entries = 512;
 constexpr std::array<std::uint8_t, 19> type_sizes{0, 1, 1, 2, 4, 8, 1, 1, 2, 4,
                                                   8, 4, 8, 4, 0, 0, 8, 8, 8};
 
-/// Reads numbers of the file in its byte order; 0 where the file ends before.
-class TiffNumbers {
-  public:
-    explicit TiffNumbers(std::span<const std::uint8_t> image)
-        : image_(image), big_endian_(!image.empty() && image[0] == 'M') {}
-
-    [[nodiscard]] std::uint64_t at(std::uint64_t offset, unsigned byte_count) const {
-        if (offset > image_.size() || image_.size() - offset < byte_count) {
-            return 0;
-        }
-        std::uint64_t value = 0;
-        for (unsigned i = 0; i < byte_count; ++i) {
-            value = value << 8U | image_[offset + (big_endian_ ? i : byte_count - 1 - i)];
-        }
-        return value;
-    }
-
-  private:
-    std::span<const std::uint8_t> image_;
-    bool big_endian_;
-};
-
 /// What a look at the first directory tells.
 struct DirectorySurvey {
     std::uint64_t entries = 0;
     std::uint64_t value_bytes = 0; // of all entries
-    bool reduced = false;          // a smaller version of another image in the file,
-    bool has_others = false;       // of which some are in directories below
-    bool is_dng = false;
-    bool is_indexed = false; // its samples are indexes of a palette
+    bool is_indexed = false;       // its samples are indexes of a palette
 };
 
 DirectorySurvey survey_directory(std::span<const std::uint8_t> image) {
@@ -84,22 +60,10 @@ DirectorySurvey survey_directory(std::span<const std::uint8_t> image) {
         const std::uint64_t size = type < type_sizes.size() ? type_sizes[type] : 0;
         // More than the file has is as bad as any greater number.
         survey.value_bytes += size * std::min<std::uint64_t>(count, image.size() + 1);
-        const std::uint64_t value = numbers.at(entry + (big ? 12 : 8), type == TIFF_SHORT ? 2 : 4);
-        switch (numbers.at(entry, 2)) {
-        case TIFFTAG_SUBFILETYPE:
-            survey.reduced = (value & FILETYPE_REDUCEDIMAGE) != 0;
-            break;
-        case TIFFTAG_PHOTOMETRIC:
+        if (numbers.at(entry, 2) == TIFFTAG_PHOTOMETRIC) {
+            const std::uint64_t value =
+                numbers.at(entry + (big ? 12 : 8), type == TIFF_SHORT ? 2 : 4);
             survey.is_indexed = value == PHOTOMETRIC_PALETTE;
-            break;
-        case TIFFTAG_SUBIFD:
-            survey.has_others = true;
-            break;
-        case TIFFTAG_DNGVERSION:
-            survey.is_dng = true;
-            break;
-        default:
-            break;
         }
     }
     return survey;
@@ -107,11 +71,6 @@ DirectorySurvey survey_directory(std::span<const std::uint8_t> image) {
 
 /// Throws where the first directory is one that must not be read.
 void check_directory(std::span<const std::uint8_t> image, const DirectorySurvey& survey) {
-    // A camera's RAW file is a TIFF file with a thumbnail in front, whose hash would pass for the
-    // picture's.
-    if (survey.is_dng || (survey.reduced && survey.has_others)) {
-        throw format_error(tiff_format, ImageStatus::unsupported, "it is a camera RAW file");
-    }
     if (survey.entries > max_entries) {
         throw format_error(tiff_format, ImageStatus::corrupt,
                            std::to_string(survey.entries) + " tags");
@@ -213,6 +172,11 @@ tmsize_t TiffFile::read_bytes(thandle_t file, void* bytes, tmsize_t count) {
     self.past_end_ |= taken < wanted;
     if (taken != 0) {
         std::memcpy(bytes, self.image_.data() + self.at_, taken);
+    }
+    if (self.zeros_beyond_end_) {
+        std::memset(static_cast<std::uint8_t*>(bytes) + taken, 0, wanted - taken);
+        self.at_ += wanted;
+        return count;
     }
     self.at_ += taken;
     return static_cast<tmsize_t>(taken);

@@ -41,6 +41,10 @@ class TiffFile {
     /// Throws what libtiff reported of a call that failed, or of one that repaired what it read.
     void check(bool succeeded) const;
 
+    /// From now on, libtiff finds zeros beyond the end.
+    void append_zeros() { zeros_beyond_end_ = true; }
+    [[nodiscard]] bool read_beyond_end() const { return past_end_; }
+
   private:
     [[noreturn]] void throw_fault() const;
 
@@ -55,6 +59,7 @@ class TiffFile {
     std::uint64_t at_ = 0;
     bool past_end_ = false; // bytes were asked for that are not there
     bool is_indexed_ = false;
+    bool zeros_beyond_end_ = false;
     bool faulty_ = false;
     std::array<char, 200> fault_{}; // the last that libtiff reported
     TIFF* tiff_ = nullptr;

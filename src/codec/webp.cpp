@@ -3,7 +3,8 @@
 //
 // The first frame of an animation is found by an own walk over the chunks, so that however many
 // frames follow, no time is spent on them. libwebp decodes a picture only as a whole: three bytes a
-// pixel beside its own buffers, so max_pixels bounds the memory.
+// pixel beside its own buffers, so max_pixels bounds the memory. Of a truncated picture nothing is
+// kept, as in Pillow.
 #include "codec/webp.h"
 
 #include "codec/grey.h"
@@ -200,7 +201,10 @@ ImageInfo decode_webp(std::span<const std::uint8_t> image, const DecodeOptions& 
             to_grey(decoder.row(y - frame.y), grey + frame.x, width);
         }
     });
-    return {.width = canvas_width, .height = canvas_height, .format = webp_format.name};
+    return {.width = canvas_width,
+            .height = canvas_height,
+            .format = webp_format.name,
+            .truncated = {}};
 }
 
 /// Walks the chunks to the first of EXIF and of XMP; those that the head does not announce do not

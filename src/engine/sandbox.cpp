@@ -1,5 +1,6 @@
 #include "engine/sandbox.h"
 
+#include "codec/format.h"
 #include "protocol/frame.h"
 
 #include <algorithm>
@@ -52,7 +53,7 @@ std::uint32_t filter_bits(bool stands) {
 } // namespace
 
 std::uint32_t enter_decode_sandbox(std::uint64_t memory, void (*load)()) {
-    const bool libraries = restrict_to_libraries();
+    const bool libraries = restrict_to_libraries(codec_plugins());
     if (!libraries) {
         load();
     }

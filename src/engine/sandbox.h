@@ -7,8 +7,9 @@
 //
 //  - no new privileges: set-user-id programs give none (settle_beside_backend);
 //  - limits of the kernel on memory, descriptors, the size of files, and core dumps;
-//  - Landlock (Linux 5.13): no file may be opened but the system's libraries, for reading; from
-//    later kernels also no TCP, no abstract sockets and no signals to processes outside;
+//  - Landlock (Linux 5.13): no file may be opened but the system's libraries and the codecs' own,
+//    for reading; from later kernels also no TCP, no abstract sockets and no signals to processes
+//    outside;
 //  - seccomp: a list of the system calls that are allowed.
 //
 // Codecs' heavy libraries are loaded at the first image that needs them. Landlock can tell a
@@ -27,6 +28,8 @@
 #endif
 
 #include <cstdint>
+#include <span>
+#include <string>
 
 namespace vamhash {
 
@@ -40,8 +43,9 @@ std::uint32_t enter_compute_sandbox();
 
 /// The layers, for the two above. Each tells whether it stands, or leaves all as it was.
 /// @{
-/// No file but the system's libraries, these for reading; no network; nobody else's signals.
-bool restrict_to_libraries();
+/// No file but the system's libraries and these plugins, which may be read; no network; nobody
+/// else's signals.
+bool restrict_to_libraries(std::span<const std::string> plugins);
 /// Only the system calls of decoding; without `libraries`, nothing can be opened.
 bool filter_decode_calls(bool libraries);
 /// All system calls but those of the network and those that reach into other processes.

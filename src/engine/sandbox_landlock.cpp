@@ -75,7 +75,7 @@ constexpr const char* linker_cache = "/etc/ld.so.cache";
 
 } // namespace
 
-bool restrict_to_libraries() {
+bool restrict_to_libraries(std::span<const std::string> plugins) {
     const long version = syscall(create_ruleset, nullptr, std::size_t{0}, ask_version);
     if (version < 1) {
         return false;
@@ -91,6 +91,9 @@ bool restrict_to_libraries() {
         allow_reading(ruleset, directory, read_file | read_directory);
     }
     allow_reading(ruleset, linker_cache, read_file);
+    for (const std::string& plugin : plugins) {
+        allow_reading(ruleset, plugin.c_str(), read_file);
+    }
     return syscall(restrict_self, ruleset.number(), 0U) == 0;
 }
 

@@ -4,9 +4,6 @@
 
 #include <dlfcn.h>
 
-#include <filesystem>
-#include <system_error>
-
 namespace vamhash {
 
 namespace {
@@ -34,12 +31,6 @@ const plugin::RangeSearch& load_range_search(const std::string& file, const std:
                             std::to_string(plugin::range_search_version));
     }
     return loaded;
-}
-
-std::string path_beside_program(const std::string& library) {
-    std::error_code error;
-    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-    return error ? library : (program.parent_path() / library).string();
 }
 
 } // namespace vamhash

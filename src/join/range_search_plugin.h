@@ -5,6 +5,7 @@
 #error "postgres.h belongs to src/pg only"
 #endif
 
+#include "plugin/beside_program.h"
 #include "plugin/range_search.h"
 
 #include <string>
@@ -15,9 +16,5 @@ namespace vamhash {
 /// not unloaded. Throws JoinMethodMissing, with the reason, if it cannot be loaded or is of another
 /// version; `method` is its name in the message.
 const plugin::RangeSearch& load_range_search(const std::string& file, const std::string& method);
-
-/// The path of a library that is installed beside this program, found by /proc/self/exe. Without
-/// that, the library's name alone: the system's linker then looks for it in its own folders.
-std::string path_beside_program(const std::string& library);
 
 } // namespace vamhash

@@ -353,10 +353,8 @@ static void
 StartSlot(BulkHash *bulk, Slot *slot)
 {
 	if (bulk->engine == NULL)
-	{
 		bulk->engine = EngineBegin(ENGINE_DECODE, Operation::begin_images, &bulk->params,
 								   sizeof(bulk->params));
-	}
 	slot->state = SLOT_SENT;
 	bulk->in_flight++;
 	bulk->alone = bulk->cursor < bulk->careful_until;

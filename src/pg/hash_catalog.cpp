@@ -574,7 +574,7 @@ VAMHASH_FUNCTION(vamhash_hash_catalog)
 	run->job = BeginProcedureJob("hash_catalog");
 	SetJobPhase(run->job, "counting rows", -1);
 	CheckStatements(run->catalog);
-	SetJobPhase(run->job, "hashing images", CountRows(run->catalog));
+	SetJobPhase(run->job, "hashing", CountRows(run->catalog));
 	SetJobImages(run->job, 0, 0, 0);
 	CommitBatch();
 	while (HashBatch(run))

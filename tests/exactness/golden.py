@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes or checks tests/data/golden.tsv: what every image of tests/data/images must hash to.
+"""Writes or checks tests/data/golden.tsv: what every image of tests/data/images must hash to, and
+truncated.tsv: what truncated ones must (truncations.py).
 
 The hashes are ImageHash's on Pillow (whash16: VAM Tools' formula), each checked against
 exact_hashes.py, which works without rounding. The two may differ only in bits whose value ties with
@@ -9,6 +10,9 @@ A line: file, option (`-`, or `orient`: EXIF orientation applied first; only for
 one), kind, format, width, height, five hashes as ImageHash gives them, and `ties`: `-`, or for each
 hash with ties `name=exact/mask`: the exact hash, and which of its bits tie (set in the mask). The
 first line counts the images, the lines, those with ties, and those where ImageHash is not exact.
+
+truncated.tsv has as option the number of bytes that are left, with `orient` behind it where EXIF
+orientation is applied, and `-` for size and hashes where there are none.
 """
 
 import argparse
@@ -22,6 +26,7 @@ import numpy as np
 import pywt
 from PIL import Image, ImageOps
 
+import truncations
 from exact_hashes import EXACT_HASHES, pack
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -98,6 +103,24 @@ def all_lines(images: Path) -> list[dict[str, str]]:
     return [line for path in sorted(images.iterdir()) for line in golden_lines(path)]
 
 
+def truncated_lines(data: Path) -> list[dict[str, str]]:
+    lines = []
+    for path, option, size, left in truncations.truncations(data):
+        image = truncations.load_truncated(left)
+        name = str(path.relative_to(data))
+        option = f"{size} orient" if option == "orient" else str(size)
+        if image is None:
+            line = dict.fromkeys(COLUMNS, "-") | {"file": name, "option": option}
+            line |= {"kind": path.name.partition("_")[0], "format": path.name.partition("-")[0]}
+            lines.append(line)
+            continue
+        if option.endswith("orient"):
+            image = ImageOps.exif_transpose(image)
+        line = golden_line(path.name, option, path.name.partition("-")[0], image)
+        lines.append(line | {"file": name})
+    return lines
+
+
 def parse_ties(line: dict[str, str]) -> dict[str, tuple[int, int]]:
     """The exact value and the mask of tied bits of each hash of a line that has ties."""
     if line["ties"] == "-":
@@ -129,6 +152,11 @@ def read(path: Path) -> list[dict[str, str]]:
     return [dict(zip(columns, row.split("\t"), strict=True)) for row in rows[1:]]
 
 
+def number(digits: str) -> int:
+    """A hash; none is like no hash."""
+    return -1 if digits == "-" else int(digits, 16)
+
+
 def differences(committed: list[dict[str, str]], computed: list[dict[str, str]]) -> list[str]:
     """What contradicts the committed file; the noise in tied bits may vary with the machine."""
     found = []
@@ -137,20 +165,18 @@ def differences(committed: list[dict[str, str]], computed: list[dict[str, str]])
         key = line["file"], line["option"]
         now = by_key.pop(key, None)
         if now is None:
-            found.append(f"{key}: in golden.tsv only")
+            found.append(f"{key}: in the file only")
             continue
         ties = parse_ties(now)
         for column in COLUMNS:
             if column in HASHES:
-                same = (
-                    not (int(line[column], 16) ^ int(now[column], 16))
-                    & ~ties.get(column, (0, 0))[1]
-                )
+                tied = ties.get(column, (0, 0))[1]
+                same = (number(line[column]) | tied) == (number(now[column]) | tied)
             else:
                 same = line[column] == now[column]
             if not same:
                 found.append(f"{key}: {column} is {line[column]}, computed {now[column]}")
-    return found + [f"{key}: not in golden.tsv" for key in by_key]
+    return found + [f"{key}: not in the file" for key in by_key]
 
 
 def require_pinned_versions() -> None:
@@ -165,18 +191,25 @@ def require_pinned_versions() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Writes or checks golden.tsv.")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    parser.add_argument("--images", type=Path, default=DATA / "images")
-    parser.add_argument("--golden", type=Path, default=DATA / "golden.tsv")
+    parser.add_argument("--data", type=Path, default=DATA, help="the folder of images and hashes")
     arguments = parser.parse_args()
     require_pinned_versions()
     warnings.filterwarnings("ignore", "Palette images with Transparency")
-    lines = all_lines(arguments.images)
+    data = arguments.data
     if not arguments.check:
-        write(arguments.golden, lines)
-        return
-    found = differences(read(arguments.golden), lines)
-    print(*found, f"{len(lines)} lines checked, {len(found)} differences", sep="\n")
-    raise SystemExit(1 if found else 0)
+        truncations.make_base_images(data / "cut")
+    found = []
+    for golden, lines in (
+        (data / "golden.tsv", all_lines(data / "images")),
+        (data / "truncated.tsv", truncated_lines(data)),
+    ):
+        if arguments.check:
+            found += [f"{golden.name}: {line}" for line in differences(read(golden), lines)]
+        else:
+            write(golden, lines)
+    if arguments.check:
+        print(*found, f"{len(found)} differences", sep="\n")
+        raise SystemExit(1 if found else 0)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,10 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, _, CMYK, YCBCR = range(7)
 NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, PACK_BITS = 1, 5, 7, 8, 32946, 32773
 SHORT, LONG, LONG8, BYTE = 3, 4, 16, 1
 
-Tags = dict[int, int | Sequence[int] | bytes]
+ASCII, RATIONAL, SIGNED_RATIONAL = 2, 5, 10
+DENOMINATOR = 10000
+
+Tags = dict[int, int | Sequence[int] | Sequence[float] | bytes | str]
 
 
 def lzw(data: bytes) -> bytes:
@@ -127,24 +130,64 @@ def blocks_of(
     ]
 
 
-def assemble(tags: Tags, blocks: list[bytes], tiled: bool, order: str, big: bool) -> bytes:
-    """The file: header, blocks, one directory, its values."""
-    head = 16 if big else 8
-    offsets, data = [], b""
+def fractions(numbers: Sequence[float], order: str) -> tuple[int, bytes]:
+    """Numbers as a field of fractions: its type, and its bytes."""
+    field_type = SIGNED_RATIONAL if min(numbers) < 0 else RATIONAL
+    pairs = [part for number in numbers for part in (round(number * DENOMINATOR), DENOMINATOR)]
+    return field_type, struct.pack(f"{order}{len(pairs)}{'i' if min(numbers) < 0 else 'I'}", *pairs)
+
+
+def assemble(
+    tags: Tags,
+    blocks: list[bytes],
+    tiled: bool,
+    order: str,
+    big: bool,
+    *,
+    at: int,
+    directory_first: bool,
+) -> bytes:
+    """The file: header, blocks, one directory, its values; or the blocks last. Where it is part of
+    another, it lies at `at` in that."""
+    head = (16 if big else 8) + at
+    data = b"".join(block + bytes(len(block) % 2) for block in blocks)
+    if directory_first:
+        size = len(directory(tags, blocks, tiled, order, big, head, 0))
+        directory_at, blocks_at = head, head + size
+    else:
+        directory_at, blocks_at = head + len(data), head
+    tagged = directory(tags, blocks, tiled, order, big, directory_at, blocks_at)
+    mark = b"II" if order == "<" else b"MM"
+    if big:
+        header = mark + struct.pack(order + "HHHQ", 43, 8, 0, directory_at)
+    else:
+        header = mark + struct.pack(order + "HI", 42, directory_at)
+    return header + (tagged + data if directory_first else data + tagged)
+
+
+def directory(
+    tags: Tags, blocks: list[bytes], tiled: bool, order: str, big: bool, at: int, blocks_at: int
+) -> bytes:
+    """A directory for this place in the file, and the values of its tags."""
+    offsets = []
     for block in blocks:
-        offsets.append(head + len(data))
-        data += block + bytes(len(block) % 2)
+        offsets.append(blocks_at)
+        blocks_at += len(block) + len(block) % 2
     tags = dict(tags)
     tags[TILE_OFFSETS if tiled else STRIP_OFFSETS] = offsets
     tags[TILE_SIZES if tiled else STRIP_SIZES] = [len(block) for block in blocks]
-    directory_at = head + len(data)
     entry_size, count_size, slot = (20, 8, 8) if big else (12, 2, 4)
-    values_at = directory_at + count_size + entry_size * len(tags) + slot
+    values_at = at + count_size + entry_size * len(tags) + slot
     longs = {TILE_OFFSETS, STRIP_OFFSETS, TILE_SIZES, STRIP_SIZES, WIDTH, HEIGHT, ROWS_PER_STRIP}
     entries, values = b"", b""
     for tag, value in sorted(tags.items()):
         if isinstance(value, bytes):
             field_type, count, packed = BYTE, len(value), value
+        elif isinstance(value, str):
+            field_type, count, packed = ASCII, len(value) + 1, value.encode() + b"\0"
+        elif isinstance(value, tuple) and isinstance(value[0], float):
+            field_type, packed = fractions(value, order)
+            count = len(value)
         else:
             numbers = [value] if isinstance(value, int) else list(value)
             field_type = LONG if tag in longs or max(numbers) > 0xFFFF else SHORT
@@ -156,14 +199,8 @@ def assemble(tags: Tags, blocks: list[bytes], tiled: bool, order: str, big: bool
             packed = struct.pack(order + ("Q" if big else "I"), where)
         entries += struct.pack(order + ("HHQ" if big else "HHI"), tag, field_type, count)
         entries += packed.ljust(slot, b"\0")
-    mark = b"II" if order == "<" else b"MM"
-    if big:
-        header = mark + struct.pack(order + "HHHQ", 43, 8, 0, directory_at)
-        count = struct.pack(order + "Q", len(tags))
-    else:
-        header = mark + struct.pack(order + "HI", 42, directory_at)
-        count = struct.pack(order + "H", len(tags))
-    return header + data + count + entries + bytes(slot) + values
+    count = struct.pack(order + ("Q" if big else "H"), len(tags))
+    return count + entries + bytes(slot) + values
 
 
 def write_tiff(
@@ -184,6 +221,8 @@ def write_tiff(
     tags: Tags | None = None,
     without: Sequence[int] = (),
     encode: Callable[[np.ndarray], bytes] | None = None,
+    at: int = 0,
+    directory_first: bool = False,
 ) -> bytes:
     """Encodes samples (height, width[, channels]), each already in 0 .. 2^bits − 1.
 
@@ -228,7 +267,9 @@ def write_tiff(
     all_tags |= tags or {}
     for tag in without:
         del all_tags[tag]
-    return assemble(all_tags, blocks, tile is not None, order, big)
+    return assemble(
+        all_tags, blocks, tile is not None, order, big, at=at, directory_first=directory_first
+    )
 
 
 def exif(orientation: int, order: str = "<", field_type: int = 3) -> bytes:

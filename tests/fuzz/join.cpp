@@ -20,7 +20,7 @@ using Column = std::vector<std::uint64_t>;
 using Rows = std::vector<Column>; // columns of one length
 using Triple = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;
 
-constexpr std::size_t most_rows = 150;
+constexpr std::size_t most_rows = 100;
 
 /// A hash near one of a few, so that there are pairs: one of 16 with up to three bits changed.
 std::uint64_t take_hash(Input& input) {

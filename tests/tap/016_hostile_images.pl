@@ -61,12 +61,22 @@ sub run_watched
 	return ($out, VamhashTest::Session::tidy($err), max($peak, peak_megabytes($engine)));
 }
 
-# One image: [name, file, outcome]. The outcome is a word from above or a row of results. `megabytes`:
-# what the engine may take beyond the file's own, which is up to three times its size while it comes.
-# `set`: settings. `timeout`: its milliseconds. `says`: what the error says, where another could hide it.
+# One image: its format, a name, the file, the outcome, and options. A JPEG is decoded fast, too.
 sub hostile
 {
-	my ($format, $name, $file, $outcome, %of) = @_;
+	my ($format, $name, @others) = @_;
+	hash_hostile($format, $name, 'exact', @others);
+	hash_hostile($format, "$name, fast", 'fast', @others) if $format eq 'jpeg';
+	return;
+}
+
+# The same in one mode of decoding. The outcome is a word from above, or a row of results. The options:
+# `megabytes`: what the engine may take beyond the file's own, which is up to three times its size while
+# it comes. `set`: settings. `timeout`: its milliseconds. `says`: what the error says, where another could
+# hide it.
+sub hash_hostile
+{
+	my ($format, $name, $decode, $file, $outcome, %of) = @_;
 	my $path = write_file("$directory/image", $file);
 	my %set = %{ $of{set} || {} };
 
@@ -81,7 +91,7 @@ sub hostile
 
 	$session->value("SET vamhash.image_timeout = $of{timeout}") if defined $of{timeout};
 	my ($out, $err, $peak) = run_watched(
-		"SELECT dhash, width || 'x' || height, format FROM image_hashes_file('$path', orient => true)",
+		"SELECT dhash, width || 'x' || height, format FROM image_hashes_file('$path', '$decode', true)",
 		$engine);
 	if (my $error = $outcomes{$outcome})
 	{

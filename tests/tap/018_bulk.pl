@@ -147,10 +147,17 @@ is($session->value(outcome(100)), '100||100', 'images that are as they should be
 	$session->value('RESET vamhash.image_timeout');
 }
 
+# Images larger than all that is kept of others: in many frames, with others before and after them.
+my $large = write_file(PostgreSQL::Test::Utils::tempdir() . '/large.png', rising_png() . "\0" x 70_000_000);
+{
+	my @others = map { $_ => "pg_read_binary_file('$large')" } 4, 10, 12;
+	is($session->value(outcome(20, @others)), '20||20', 'images of 70 MB');
+}
+
 # Memory: what does not fit together is hashed one by one, and only what does not fit alone is refused.
 SKIP:
 {
-	skip 'a sanitizer keeps memory of its own', 3 if $ENV{VAMHASH_SANITIZED};
+	skip 'a sanitizer keeps memory of its own', 4 if $ENV{VAMHASH_SANITIZED};
 	$session->value(q{SET vamhash.image_memory_limit = '120MB'; SET vamhash.threads = 4});
 	is( $session->value("SELECT string_agg(status || ' ' || message, ', ') FROM hash_images(ARRAY["
 			  . join(', ', map { misdeed("memory $_") } (70) x 8) . '])'),
@@ -160,6 +167,10 @@ SKIP:
 		'39|20 out_of_memory out of memory|40',
 		'an image that does not');
 	is(counter('last_restarts'), 0, 'no engine dies of it');
+	$session->value(q{SET vamhash.image_memory_limit = '50MB'});
+	is( $session->value(outcome(20, 10 => "pg_read_binary_file('$large')")),
+		'19|10 out_of_memory out of memory|20',
+		'an image whose bytes alone do not');
 	$session->value('RESET vamhash.image_memory_limit; RESET vamhash.threads');
 }
 

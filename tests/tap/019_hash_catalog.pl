@@ -165,7 +165,7 @@ my $caller = begin_slow_call(0.002);
 wait_for_rows(2 * $batch);
 my $progress = "SELECT kind, phase, done BETWEEN $batch AND total, total, bad, bytes > 1000, per_second > 0
 	FROM vamhash_progress WHERE pid = " . $caller->pid;
-is($session->value($progress), 'hash_catalog|hashing images|t|' . ($rows + 1) . '|1|t|t', 'its job is shown');
+is($session->value($progress), 'hash_catalog|hashing|t|' . ($rows + 1) . '|1|t|t', 'its job is shown');
 ok($node->poll_query_until('postgres', "SELECT done > 5 * $batch FROM vamhash_progress"), 'it goes on');
 
 # A cancel ends it; what was committed stays, by whole batches.

@@ -2,6 +2,8 @@
 // every instruction set of this machine, by counts and checksums that no order changes.
 #include "join/similar_pairs.h"
 
+#include "test_size.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,6 +21,8 @@
 namespace vamhash {
 namespace {
 
+using test::sized;
+using test::thinned;
 using Column = std::vector<std::uint64_t>;
 
 constexpr int largest_threshold = 64;
@@ -174,7 +178,7 @@ std::vector<int> up_to_16() {
     for (int threshold = 0; threshold <= 16; ++threshold) {
         thresholds.push_back(threshold);
     }
-    return thresholds;
+    return thinned(thresholds);
 }
 
 TEST(BlockJoin, EveryThresholdUpTo16) {
@@ -197,9 +201,9 @@ TEST(BlockJoin, LargeThresholds) {
 }
 
 TEST(BlockJoin, MoreRows) {
-    expect_exact("planted", planted_codes(20000, 9, 0.05), {0, 2, 5, 7, 8, 10});
-    expect_exact("skewed", skewed_codes(20000, 10), {0, 5, 8});
-    expect_exact("smooth", smooth_codes(12000, 11), {0, 2, 5});
+    expect_exact("planted", planted_codes(sized(20000), 9, 0.05), {0, 2, 5, 7, 8, 10});
+    expect_exact("skewed", skewed_codes(sized(20000), 10), {0, 5, 8});
+    expect_exact("smooth", smooth_codes(sized(12000), 11), {0, 2, 5});
 }
 
 TEST(BlockJoin, FewRows) {
@@ -213,9 +217,9 @@ TEST(BlockJoin, FewRows) {
 // Tens of thousands of codes share a bucket: it is compared tile by tile, by all threads.
 TEST(BlockJoin, HotBuckets) {
     for (const std::size_t rows : {9000, 20000}) {
-        expect_exact("counting", counting_codes(rows), {1, 2});
+        expect_exact("counting", counting_codes(sized(rows, 9000)), {1, 2});
     }
-    Column halves = uniform_codes(12000, 13);
+    Column halves = uniform_codes(sized(12000), 13);
     for (std::uint64_t& code : halves) {
         code &= 0x00ff00ff00ff00ff;
     }
@@ -225,9 +229,9 @@ TEST(BlockJoin, HotBuckets) {
 // Uniform and planted rows: every_threshold_join_test.cpp.
 TEST(BlockJoin, HundredThousandRows) {
     const std::vector<std::pair<std::string, Column>> sets{
-        {"skewed", skewed_codes(40000, 16)},
-        {"smooth", smooth_codes(40000, 17)},
-        {"counting", counting_codes(150000)},
+        {"skewed", skewed_codes(sized(40000, 10000), 16)},
+        {"smooth", smooth_codes(sized(40000, 10000), 17)},
+        {"counting", counting_codes(sized(150000, 10000))},
     };
     for (const auto& [name, codes] : sets) {
         for (const int threshold : {1, 4, 5, 7, 8, 10, 12}) {

@@ -45,13 +45,17 @@ inline Bytes random_values(std::size_t count, unsigned limit, unsigned seed = 1)
     return values;
 }
 
-/// An image of the exactness test.
-inline Bytes golden_image(const std::string& name) {
-    std::ifstream file(std::filesystem::path(VAMHASH_TEST_DATA) / "images" / name,
-                       std::ios::binary);
+/// A file of tests/data.
+inline Bytes test_image(const std::string& name) {
+    std::ifstream file(std::filesystem::path(VAMHASH_TEST_DATA) / name, std::ios::binary);
     Bytes bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     EXPECT_FALSE(bytes.empty()) << name;
     return bytes;
+}
+
+/// An image of the exactness test.
+inline Bytes golden_image(const std::string& name) {
+    return test_image("images/" + name);
 }
 
 /// What decoding a good image ends with once a bit of it is flipped: a picture, or one ImageError.

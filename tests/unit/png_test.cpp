@@ -375,24 +375,5 @@ TEST(Png, FlippedBitsAreHarmless) {
     }
 }
 
-TEST(Format, KnownButNotBuiltInIsNamed) {
-    const auto message_of = [](std::string_view bytes) {
-        std::string message;
-        const Bytes image(bytes.begin(), bytes.end());
-        EXPECT_EQ(status_of(image, {}, &message), ImageStatus::unsupported);
-        return message;
-    };
-    const std::string rest(32, '\0');
-    EXPECT_EQ(message_of("1234ftypheic" + rest), "HEIC images cannot be read by this build");
-    EXPECT_EQ(message_of("1234ftypavif" + rest), "AVIF images cannot be read by this build");
-    EXPECT_EQ(message_of("FUJIFILMCCD-RAW " + rest),
-              "camera RAW images cannot be read by this build");
-    EXPECT_EQ(message_of("Hello"), "not a recognised image format");
-    EXPECT_EQ(message_of("RIFF1234WAVE"), "not a recognised image format");
-    std::string message;
-    EXPECT_EQ(status_of({}, {}, &message), ImageStatus::truncated);
-    EXPECT_EQ(message, "image is empty");
-}
-
 } // namespace
 } // namespace vamhash

@@ -421,6 +421,21 @@ TEST_P(SandboxTest, LoadsTheLibraryOfACodec) {
     EXPECT_EQ(engine.misbehave("library libanl.so.1") == "done", can_open);
 }
 
+// Their plugins and these plugins' libraries are loaded inside or before; they start threads.
+TEST_P(SandboxTest, DecodesByPlugins) {
+    TestEngine engine(GetParam(), 300);
+    for (const char* name : {"heic-grid_3x2.heic", "avif-grid_3x2.avif", "raw-levels.dng"}) {
+        std::ifstream file(std::string(VAMHASH_TEST_DATA "/plugin_images/") + name,
+                           std::ios::binary);
+        const std::string image{std::istreambuf_iterator<char>(file), {}};
+        const std::string answer = engine.ask(image);
+        if (answer.find("it was made without") == std::string::npos) {
+            EXPECT_EQ(answer, "hashed") << name;
+        }
+    }
+    EXPECT_EQ(engine.end(), "exit 0");
+}
+
 TEST_P(SandboxTest, ReadsLibrariesOnlyByLandlock) {
     TestEngine engine(GetParam());
     EXPECT_EQ(engine.misbehave("read /etc/ld.so.cache"),

@@ -1,6 +1,6 @@
 // The sizes of tests that compare many rows. Under a sanitizer joins are some ten times slower, so
-// scripts/test.sh --sanitize sets VAMHASH_TEST_SMALL, and they take fewer: as many as it needs for all
-// code to be run, several threads (from 4097 rows) included.
+// scripts/test.sh --sanitize sets VAMHASH_TEST_SMALL, and they take fewer: as many as it needs for
+// all code to be run, several threads (from 4097 rows) included.
 #pragma once
 
 #include <cstddef>

@@ -322,21 +322,6 @@ TEST(Tiff, OtherSamplesAreUnsupported) {
     EXPECT_EQ(message, "TIFF image cannot be read by this build: compression 40000");
 }
 
-TEST(Tiff, CameraRawIsNotItsThumbnail) {
-    const Samples samples = random_samples(rgb, 8, 3);
-    constexpr std::uint16_t subfile_type = 254;
-    constexpr std::uint16_t sub_directories = 330;
-    constexpr std::uint16_t dng_version = 50706;
-    std::string message;
-    EXPECT_EQ(status_of(encode(samples, {}, {{dng_version, {0x0104}}}), {}, &message),
-              ImageStatus::unsupported);
-    EXPECT_EQ(message, "TIFF image cannot be read by this build: it is a camera RAW file");
-    EXPECT_EQ(status_of(encode(samples, {}, {{subfile_type, {1}}, {sub_directories, {8}}})),
-              ImageStatus::unsupported);
-    EXPECT_EQ(status_of(encode(samples, {}, {{subfile_type, {1}}})), ImageStatus::ok);
-    EXPECT_EQ(status_of(encode(samples, {}, {{sub_directories, {8}}})), ImageStatus::ok);
-}
-
 TEST(Tiff, HostileDirectories) {
     const Samples samples = random_samples(black_is_zero, 8, 1);
     std::string message;
