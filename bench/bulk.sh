@@ -3,7 +3,7 @@
 # turns. All methods must find as many good images, or the script fails.
 #
 #   bench/bulk.sh [SMALL] [LARGE]      how many images of 400x300 and of 12 megapixels; default: 10000 40
-#   ROUNDS=3 bench/bulk.sh
+#   DATA='small demo large' METHODS='engine query catalog single once each' ROUNDS=3 bench/bulk.sh
 #
 # Needs the extension installed, scripts/install-deps.sh build bench demo, and PyPI for Pillow, ImageHash
 # and psycopg.
@@ -18,6 +18,8 @@ cd "$(dirname "$0")/.."
 small=${1:-10000}
 large=${2:-40}
 rounds=${ROUNDS:-3}
+read -ra data_sets <<<"${DATA:-small demo large}"
+read -ra methods <<<"${METHODS:-engine query catalog single once each}"
 processors=$(nproc)
 
 folder=$(mktemp -d)
@@ -122,8 +124,9 @@ SQL
 measure_row() { # NAME DECODE
 	local round method seconds found good='' row images
 	declare -A best=()
+	make_table
 	for ((round = 1; round <= rounds; round++)); do
-		for method in engine query catalog single once each; do
+		for method in "${methods[@]}"; do
 			# The slow ones once.
 			[ "$round" -eq 1 ] || [[ $method =~ ^(engine|query|catalog)$ ]] || continue
 			read -r seconds found <<<"$(measure "$method" "$2")"
@@ -140,36 +143,42 @@ measure_row() { # NAME DECODE
 	row=$(printf '%-12s %-5s %6d' "$1" "$2" "$images")
 	for method in engine query catalog single once each; do
 		row+=$(awk -v images="$images" -v seconds="${best[$method]:-0}" \
-			'BEGIN {printf " %9s", seconds > 0 ? sprintf("%.1f", images / seconds) : "-"}')
+			'BEGIN {printf " %9s", (seconds > 0) ? sprintf("%.1f", images / seconds) : "-"}')
 	done
-	awk -v row="$row" -v a="${best[engine]}" -v b="${best[catalog]}" 'BEGIN {printf "%s %7.1f %%\n", row, 100 * a / b}'
+	awk -v row="$row" -v a="${best[engine]:-0}" -v b="${best[catalog]:-1}" \
+		'BEGIN {printf "%s %7.1f %%\n", row, 100 * a / b}'
 }
 
 # Prints what a session that has hashed all images twice holds, and its engine's peak, in MB.
 measure_memory() { # NAME
 	make_table
 	sql <<SQL | paste -sd' ' | sed "s/^/# $1: /"
-\set QUIET on
 SET client_min_messages = warning;
 CALL hash_catalog('images', 'id', 'source_path', '{"dhash": "dhash"}');
 CALL hash_catalog('images', 'id', 'source_path', '{"dhash": "dhash"}', recompute => true);
-SELECT format('backend %s MB,', substring(pg_read_file('/proc/self/status') FROM 'RssAnon:\s+(\d+)')::int / 1024);
-SELECT format('engine %s MB', value::bigint / 1000000) FROM vamhash_stat WHERE name = 'last_memory_bytes';
+SELECT pg_backend_pid() AS backend \gset
+\setenv BACKEND :backend
+\! awk '/^RssAnon/ {print "backend", int(\$2 / 1024), "MB,"}' /proc/\$BACKEND/status
+\! awk '/^VmHWM/ {print "engine", int(\$2 / 1024), "MB"}' /proc/\$(pgrep -g \$BACKEND vamhash-engine)/status
 SQL
 }
 
 start_cluster "$folder/cluster" "shared_buffers = '256MB'"
 sql -c 'CREATE EXTENSION vamhash'
-make_images "$folder/small" "$small" 400 300
-make_images "$folder/large" "$large" 4000 3000
-"$python" demo/make_copies.py "$folder/demo" /usr/share/backgrounds/mate/nature/*.jpg >/dev/null
+for data in "${data_sets[@]}"; do
+	case $data in
+	small) make_images "$folder/small" "$small" 400 300 ;;
+	large) make_images "$folder/large" "$large" 4000 3000 ;;
+	demo) "$python" demo/make_copies.py "$folder/demo" /usr/share/backgrounds/mate/nature/*.jpg >/dev/null ;;
+	esac
+done
 
 sed -n 's/^model name[^:]*: /# /p' /proc/cpuinfo | head -n 1
 echo "# $processors processors; $(sql -c 'SHOW server_version'); load $(cut -d' ' -f1 /proc/loadavg)"
 printf '%-12s %-5s %6s %9s %9s %9s %9s %9s %9s %9s\n' data mode images engine query catalog single once each \
 	'cat./eng.'
 memory=
-for data in small demo large; do
+for data in "${data_sets[@]}"; do
 	find "$folder/$data" -type f | sort >"$folder/list"
 	awk '{printf "%d,%s\n", NR, $0}' "$folder/list" >"$folder/list.csv"
 	for decode in exact fast; do

@@ -49,7 +49,9 @@ int main(int argc, char** argv) {
     for (std::string name; std::getline(std::cin, name);) {
         names.push_back(name);
     }
-    keep_memory_between_requests(); // as the engine does
+    // As the engine does.
+    keep_memory_between_requests();
+    keep_threads_small();
     std::atomic<std::size_t> next = 0;
     std::atomic<std::size_t> hashed = 0;
     const auto begin = std::chrono::steady_clock::now();

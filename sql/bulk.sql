@@ -129,7 +129,7 @@ SELECT key, status FROM hash_query('SELECT seen(), image FROM pictures WHERE id 
 SELECT * FROM vamhash_progress;
 -- And afterwards.
 SELECT count(*) FROM hash_images((SELECT array_agg(image) FROM pictures));
-SELECT name, CASE WHEN name ~ 'seconds|memory|threads' THEN (value::float8 >= 0)::text ELSE value END AS value
+SELECT name, CASE WHEN name ~ 'seconds|threads' THEN (value::float8 >= 0)::text ELSE value END AS value
 FROM vamhash_stat WHERE name ~ '^last_';
 DROP FUNCTION seen, dhash_or_null;
 DROP DOMAIN photo;

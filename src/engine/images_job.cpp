@@ -4,7 +4,6 @@
 
 #include "engine/hash_job.h"
 #include "engine/image_workers.h"
-#include "engine/memory.h"
 
 #include <array>
 #include <cstring>
@@ -284,7 +283,6 @@ void answer_images(Channel& channel, const protocol::FrameHeader& begin) {
     channel.write_struct(Operation::done, begin.id,
                          protocol::ImagesDone{.done = {.result_bytes = sent},
                                               .images = report.images,
-                                              .memory_bytes = peak_memory(),
                                               .reading_seconds = report.reading.count(),
                                               .decoding_seconds = report.decoding.count(),
                                               .threads = report.threads,

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <sys/resource.h>
+#include <string_view>
 #include <unistd.h>
 
 namespace vamhash {
@@ -51,9 +51,16 @@ std::uint64_t available_memory() {
 }
 
 std::uint64_t peak_memory() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024; // Linux counts in kilobytes
+    // getrusage() would give the backend's peak where that is greater: the kernel keeps it over
+    // exec.
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+        constexpr std::string_view field = "VmHWM:";
+        if (line.starts_with(field)) {
+            return std::stoull(line.substr(field.size())) * 1024; // "  1234 kB"
+        }
+    }
+    return 0;
 }
 
 } // namespace vamhash

@@ -97,7 +97,6 @@ constexpr int decode_calls[] = {
     // time, chance, and how much memory there is (glibc's qsort)
     SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(gettimeofday), SCMP_SYS(time),
     SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(getrandom), SCMP_SYS(sysinfo),
-    SCMP_SYS(getrusage),
     // the end
     SCMP_SYS(exit), SCMP_SYS(exit_group)};
 

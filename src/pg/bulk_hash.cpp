@@ -684,7 +684,6 @@ TakeReport(BulkHash *bulk, const EngineReply *reply)
 	memcpy(&report, reply->payload, sizeof(report));
 	EngineCheckReply(bulk->engine, check_images_report(report));
 	bulk->counts.threads = report.threads;
-	bulk->counts.memory_bytes = report.memory_bytes;
 	bulk->counts.seconds_reading = report.reading_seconds;
 	bulk->counts.seconds_decoding = report.decoding_seconds;
 }
@@ -762,7 +761,6 @@ SetLastBulk(const char *kind, const BulkHashCounts *counts, double seconds)
 	SetLastInt("last_bytes", counts->bytes);
 	SetLastInt("last_restarts", counts->restarts);
 	SetLastInt("last_threads", counts->threads);
-	SetLastInt("last_memory_bytes", counts->memory_bytes);
 	SetLastSeconds("last_seconds", seconds);
 	SetLastSeconds("last_seconds_waiting", counts->seconds_waiting);
 	SetLastSeconds("last_seconds_reading_files", counts->seconds_reading);

@@ -73,7 +73,6 @@ typedef struct BulkHashCounts
 	double seconds_waiting; /* of this process, for the engine */
 	/* The engine's own, known at the end; of several engines the last one's. Summed over threads. */
 	uint32 threads;			/* that decoded */
-	uint64 memory_bytes;	/* its peak */
 	double seconds_reading; /* files */
 	double seconds_decoding;
 } BulkHashCounts;

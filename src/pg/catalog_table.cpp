@@ -29,8 +29,7 @@ extern "C"
 
 /* In the order of BulkColumn: what the argument `columns` calls them. */
 static const char *const content_names[] = {
-	"dhash", "ahash",  "whash",	 "phash",  "whash16",
-	"width", "height", "format", "status", "message",
+	"dhash", "ahash", "whash", "phash", "whash16", "width", "height", "format", "status", "message",
 };
 static_assert(lengthof(content_names) == BULK_COLUMN_COUNT, "a column without a name");
 
@@ -129,23 +128,23 @@ DescribeKey(CatalogTable *catalog)
 	type = lookup_type_cache(catalog->key_type, TYPECACHE_BTREE_OPFAMILY);
 	operand = type->btree_opintype;
 	if (!OidIsValid(type->btree_opf) || !OidIsValid(catalog->key_array_type))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("keys of type %s cannot be gone through", format_type_be(catalog->key_type)),
-				 errdetail("A key's type needs a default btree operator class, and must not be an "
-						   "array.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_FUNCTION),
+			 errmsg("keys of type %s cannot be gone through", format_type_be(catalog->key_type)),
+			 errdetail("A key's type needs a default btree operator class, and must not be an "
+					   "array.")));
 	catalog->key_greater = OperatorName(
 		get_opfamily_member(type->btree_opf, operand, operand, BTGreaterStrategyNumber));
-	catalog->key_equal = OperatorName(
-		get_opfamily_member(type->btree_opf, operand, operand, BTEqualStrategyNumber));
+	catalog->key_equal =
+		OperatorName(get_opfamily_member(type->btree_opf, operand, operand, BTEqualStrategyNumber));
 }
 
 /* Look at the source column: images or paths. */
 static void
 CheckSource(CatalogTable *catalog)
 {
-	Oid type =
-		get_atttype(catalog->table, ColumnNumber(catalog->table, catalog->source_column));
+	Oid type = get_atttype(catalog->table, ColumnNumber(catalog->table, catalog->source_column));
 	char category;
 	bool is_preferred;
 
@@ -292,9 +291,9 @@ CatalogCountStatement(const CatalogTable *catalog)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(
-		&sql, "SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s IS NULL)",
-		quote_identifier(catalog->key_column));
+	appendStringInfo(&sql,
+					 "SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s IS NULL)",
+					 quote_identifier(catalog->key_column));
 	AppendRowsToDo(&sql, catalog);
 	return sql.data;
 }

@@ -71,14 +71,14 @@ typedef struct CatalogRun
 	BulkHashOptions options;
 	const char *root;
 	int batch;
-	Datum *keys;	  /* that were read, in their order */
+	Datum *keys; /* that were read, in their order */
 	int key_count;
 	int next_key;
 	MemoryContext key_context; /* of the keys; reset when others are read */
 	FmgrInfo compare_keys;
 	Job *job;
-	int64 skipped;		   /* rows that somebody has locked, changed or deleted */
-	BulkHashCounts counts; /* of the batches before */
+	int64 skipped;					   /* rows that somebody has locked, changed or deleted */
+	BulkHashCounts counts;			   /* of the batches before */
 	int64 statuses[BULK_STATUS_COUNT]; /* rows by what became of them */
 	PendingRows *hashed;
 	PendingRows *failed;		 /* bad images: they change no hash, only status and message */
@@ -108,8 +108,10 @@ static void
 CheckArguments(FunctionCallInfo fcinfo)
 {
 	static const char *const names[] = {
-		"catalog",	 "key_column", "source_column", "columns", NULL /* root */,
-		NULL /* condition */, "recompute",	"batch",		"decode",  "orient",
+		"catalog",	 "key_column",	  "source_column",
+		"columns",	 NULL /* root */, NULL /* condition */,
+		"recompute", "batch",		  "decode",
+		"orient",
 	};
 
 	for (int i = 0; i < (int) lengthof(names); i++)
@@ -177,8 +179,8 @@ BeginRun(FunctionCallInfo fcinfo)
 		CurrentMemoryContext);
 	run->key_context =
 		AllocSetContextCreate(CurrentMemoryContext, "vamhash catalog keys", ALLOCSET_DEFAULT_SIZES);
-	run->batch_context =
-		AllocSetContextCreate(CurrentMemoryContext, "vamhash catalog batch", ALLOCSET_DEFAULT_SIZES);
+	run->batch_context = AllocSetContextCreate(CurrentMemoryContext, "vamhash catalog batch",
+											   ALLOCSET_DEFAULT_SIZES);
 	run->value_context =
 		AllocSetContextCreate(CurrentMemoryContext, "vamhash catalog rows", ALLOCSET_DEFAULT_SIZES);
 	return run;
@@ -267,8 +269,8 @@ MakeArray(Datum *values, bool *nulls, int count, Oid type)
 	char alignment;
 
 	get_typlenbyvalalign(type, &length, &is_by_value, &alignment);
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &count, &lower, type, length,
-											  is_by_value, alignment));
+	return PointerGetDatum(
+		construct_md_array(values, nulls, 1, &count, &lower, type, length, is_by_value, alignment));
 }
 
 /* Read the next keys of rows to be hashed, those after the last one; false if there are none. */
@@ -293,9 +295,9 @@ ReadKeys(CatalogRun *run)
 	run->key_count = (int) SPI_processed;
 	run->keys = (Datum *) palloc(Max(run->key_count, 1) * sizeof(Datum));
 	for (int i = 0; i < run->key_count; i++)
-		run->keys[i] = datumCopy(
-			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null), is_by_value,
-			length);
+		run->keys[i] =
+			datumCopy(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null),
+					  is_by_value, length);
 	MemoryContextSwitchTo(context);
 	SPI_freetuptable(SPI_tuptable);
 	return run->key_count > 0;
@@ -305,8 +307,8 @@ ReadKeys(CatalogRun *run)
 static bool
 KeysAreEqual(CatalogRun *run, Datum a, Datum b)
 {
-	return DatumGetInt32(FunctionCall2Coll(&run->compare_keys, run->catalog->key_collation, a, b)) ==
-		   0;
+	return DatumGetInt32(
+			   FunctionCall2Coll(&run->compare_keys, run->catalog->key_collation, a, b)) == 0;
 }
 
 /* Take the next batch of keys, as an array; returns their number. Equal keys stay together. */
@@ -457,7 +459,6 @@ AddCounts(BulkHashCounts *sum, BulkHashCounts batch)
 	sum->restarts += batch.restarts;
 	sum->seconds_waiting += batch.seconds_waiting;
 	sum->threads = batch.threads;
-	sum->memory_bytes = Max(sum->memory_bytes, batch.memory_bytes);
 	sum->seconds_reading += batch.seconds_reading;
 	sum->seconds_decoding += batch.seconds_decoding;
 }

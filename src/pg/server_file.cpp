@@ -61,9 +61,9 @@ void
 ReportImageTooLong(uint64 length)
 {
 	AddToTotal(TOTAL_IMAGE_ERRORS, 1);
-	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					errmsg_internal("%s", TooLongMessage(length)),
-					errdetail_internal("%s", TooLongDetail())));
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg_internal("%s", TooLongMessage(length)),
+			 errdetail_internal("%s", TooLongDetail())));
 }
 
 /* Get the path of what is open, with every link resolved; false if it has none. */

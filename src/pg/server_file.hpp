@@ -26,8 +26,8 @@ typedef enum ImageFileFault
 typedef struct ImageFile
 {
 	ImageFileFault fault;
-	int descriptor; /* a transient file of the (sub)transaction; -1 if there is a fault */
-	off_t size;		/* bytes, when it was opened; also of one that is too large */
+	int descriptor;	  /* a transient file of the (sub)transaction; -1 if there is a fault */
+	off_t size;		  /* bytes, when it was opened; also of one that is too large */
 	int error_number; /* errno of a fault that is the file system's, else 0 */
 	char *message;	  /* of the fault, as an ERROR would say it; palloc'd */
 	char *detail;	  /* or NULL */

@@ -95,12 +95,11 @@ DefineVamhashSettings(void)
 							"it was started with.",
 							&vamhash_engine_idle_timeout, 300, 0, 7 * 24 * 3600, PGC_SUSET,
 							GUC_UNIT_S, NULL, NULL, NULL);
-	DefineCustomStringVariable("vamhash.image_roots",
-							   "Folders that image files may be read from, separated by commas.",
-							   "Where a file lies counts, whatever links lead there. Empty means "
-							   "any folder.",
-							   &vamhash_image_roots, "", PGC_SUSET, GUC_LIST_INPUT, CheckImageRoots,
-							   NULL, NULL);
+	DefineCustomStringVariable(
+		"vamhash.image_roots", "Folders that image files may be read from, separated by commas.",
+		"Where a file lies counts, whatever links lead there. Empty means "
+		"any folder.",
+		&vamhash_image_roots, "", PGC_SUSET, GUC_LIST_INPUT, CheckImageRoots, NULL, NULL);
 	MarkGUCPrefixReserved("vamhash");
 }
 

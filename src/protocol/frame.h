@@ -274,13 +274,12 @@ static_assert(sizeof(Done) == 8);
 struct ImagesDone {
     Done done;
     std::uint64_t images;
-    std::uint64_t memory_bytes; // the engine's peak
-    double reading_seconds;     // files, summed over the threads
-    double decoding_seconds;    // and hashing, summed over the threads
-    std::uint32_t threads;      // that decoded
+    double reading_seconds;  // files, summed over the threads
+    double decoding_seconds; // and hashing, summed over the threads
+    std::uint32_t threads;   // that decoded
     std::uint32_t unused;
 };
-static_assert(sizeof(ImagesDone) == 48);
+static_assert(sizeof(ImagesDone) == 40);
 
 /// Payload of DONE after a join: JoinReport (join/report.h).
 struct JoinDone {

@@ -395,7 +395,7 @@ sub record
 	  . $message . "\0" x (-length($message) % 8);
 }
 
-sub done { return frame($DONE, $_[0], pack('QQQddLL', $_[1], 2, 0, $_[2] || 0, 0, 1, 0)) }
+sub done { return frame($DONE, $_[0], pack('QQddLL', $_[1], 2, 0, 0, 1, 0)) }
 
 my $good = record(1, 0, 1, '');
 my %behaviours = (

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
-#include <cstdlib>
 #include <fcntl.h>
 #include <latch>
 #include <new>
@@ -59,30 +58,27 @@ HashedImage foretold(std::span<const std::uint8_t> image) {
 /// A file of zeros that is removed at its end.
 class TemporaryFile {
   public:
-    explicit TemporaryFile(std::size_t length) {
-        char name[] = "/tmp/image_workers_test.XXXXXX";
-        file_ = mkstemp(name);
-        EXPECT_GE(file_, 0);
-        unlink(name);
+    explicit TemporaryFile(std::size_t length) : file_(std::tmpfile()) {
+        EXPECT_NE(file_, nullptr);
         resize(length);
     }
-    ~TemporaryFile() { close(file_); }
+    ~TemporaryFile() { static_cast<void>(std::fclose(file_)); }
     TemporaryFile(const TemporaryFile&) = delete;
     TemporaryFile& operator=(const TemporaryFile&) = delete;
 
     void resize(std::size_t length) const {
-        EXPECT_EQ(ftruncate(file_, static_cast<off_t>(length)), 0);
+        EXPECT_EQ(ftruncate(fileno(file_), static_cast<off_t>(length)), 0);
     }
     [[nodiscard]] ImageTask task(std::uint32_t number, std::size_t length) const {
         ImageTask task;
         task.number = number;
         task.length = length;
-        task.file = Descriptor(dup(file_));
+        task.file = Descriptor(dup(fileno(file_)));
         return task;
     }
 
   private:
-    int file_;
+    std::FILE* file_;
 };
 
 TEST(ImageWorkers, GiveEachImageItsOutcome) {
@@ -213,7 +209,7 @@ TEST(ImageWorkers, RefuseWhatDoesNotFitAlone) {
 TEST(ImageWorkers, ReadFiles) {
     const TemporaryFile file(100'000);
     const TemporaryFile empty(0);
-    const Descriptor directory(open("/tmp", O_RDONLY | O_CLOEXEC));
+    const Descriptor directory(open("/", O_RDONLY | O_CLOEXEC));
     Outcomes outcomes;
     ImageWorkers workers(2, foretold, outcomes.take());
     workers.put(file.task(0, 100'000));
