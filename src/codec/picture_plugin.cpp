@@ -83,8 +83,8 @@ ImageStatus image_status(PictureStatus status) {
     }
 }
 
-/// One image at a time is decoded here, on one thread; what else a library may start has to fit in
-/// the engine's limit on address space.
+/// An image is decoded on one thread; what else a library may start has to fit in the engine's
+/// limit on address space.
 void restrain_threads() {
     // Each thread that allocates would get an arena of its own, which reserves 64 MB.
     mallopt(M_ARENA_MAX, 1);
@@ -121,6 +121,7 @@ void PicturePlugin::open() {
 }
 
 void PicturePlugin::load() noexcept {
+    const std::lock_guard lock(mutex_);
     // Not tried again: in a sandbox in which nothing can be opened, that would be the reason given.
     if (decoder_ != nullptr || !fault_.empty()) {
         return;
@@ -132,9 +133,10 @@ void PicturePlugin::load() noexcept {
     }
 }
 
-ImageInfo PicturePlugin::decode(const Format& format, std::span<const std::uint8_t> image,
-                                const DecodeOptions& options, GreySink& sink) {
+/// The decoder, which does not change once it is there. Throws where it cannot be loaded.
+const plugin::ImageDecoder& PicturePlugin::loaded(const Format& format) {
     load();
+    const std::lock_guard lock(mutex_);
     if (decoder_ == nullptr) {
         if (fault_.empty() || fault_.ends_with(std::strerror(ENOMEM))) {
             fault_.clear();
@@ -143,6 +145,12 @@ ImageInfo PicturePlugin::decode(const Format& format, std::span<const std::uint8
         throw format_error(format, ImageStatus::unsupported,
                            library_ + " could not be loaded: " + fault_);
     }
+    return *decoder_;
+}
+
+ImageInfo PicturePlugin::decode(const Format& format, std::span<const std::uint8_t> image,
+                                const DecodeOptions& options, GreySink& sink) {
+    const plugin::ImageDecoder& decoder = loaded(format);
     Call call{.format = format, .options = options, .sink = sink, .info = {}, .error = nullptr};
     const plugin::PictureRequest request{.image = image.data(),
                                          .size = image.size(),
@@ -151,7 +159,7 @@ ImageInfo PicturePlugin::decode(const Format& format, std::span<const std::uint8
                                          .take = take_picture,
                                          .context = &call};
     std::array<char, 200> message{};
-    const PictureStatus status = decoder_->decode(&request, message.data(), message.size());
+    const PictureStatus status = decoder.decode(&request, message.data(), message.size());
     if (call.error != nullptr) {
         std::rethrow_exception(call.error);
     }

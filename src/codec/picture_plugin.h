@@ -9,6 +9,9 @@
 #include "codec/format.h"
 #include "plugin/image_decoder.h"
 
+#include <mutex>
+#include <string>
+
 namespace vamhash {
 
 /// A plugin beside the program, loaded or not.
@@ -29,9 +32,11 @@ class PicturePlugin {
 
   private:
     void open();
+    const plugin::ImageDecoder& loaded(const Format& format);
 
     std::string path_;
     std::string library_;
+    std::mutex mutex_;  // threads may come to their first image at once
     std::string fault_; // why it could not be loaded
     const plugin::ImageDecoder* decoder_ = nullptr;
 };

@@ -55,11 +55,16 @@ CREATE VIEW differing AS
 CREATE TABLE plugin_golden (file text, format text, width int, height int,
 	dhash phash64, ahash phash64, phash phash64, whash phash64, whash16 phash64);
 \copy plugin_golden FROM '$folder-plugins.tsv' WITH (FORMAT csv, HEADER, DELIMITER E'\t')
+CREATE TABLE plugin_bulk AS
+	SELECT q.* FROM hash_query(format('SELECT file, %L || file FROM plugin_golden', :'folder' || '/'), NULL::text) q;
 CREATE VIEW plugin_differing AS
 	SELECT source, file
 	FROM plugin_golden g,
 		LATERAL (
-			SELECT 'file' AS source, f.* FROM image_hashes_file(:'folder' || '/' || file) f
+			SELECT 'files, in bulk' AS source, dhash, ahash, whash, phash, whash16, width, height, b.format
+			FROM plugin_bulk b WHERE b.key = g.file
+			UNION ALL
+			SELECT 'file', f.* FROM image_hashes_file(:'folder' || '/' || file) f
 			UNION ALL
 			SELECT 'bytes', b.* FROM image_hashes(pg_read_binary_file(:'folder' || '/' || file)) b
 		) h

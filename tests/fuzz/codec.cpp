@@ -6,6 +6,12 @@
 #include "engine/hash_image.h"
 #include "picture.h"
 
+// libheif 1.15 leaves dav1d 40 bytes of data that it cannot decode.
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
+extern "C" const char* __lsan_default_suppressions() {
+    return "leak:libdav1d";
+}
+
 namespace vamhash {
 
 #ifdef VAMHASH_FUZZED_FORMAT

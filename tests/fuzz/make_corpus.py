@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FORMATS = ["jpeg", "png", "webp", "tiff", "gif", "bmp"]
+PLUGIN_FORMATS = ["heic", "avif", "raw"]
 LARGEST_IMAGE = 20_000  # bytes: the smaller an input, the more are tried a second
 
 HELLO, BEGIN_HASH, BEGIN_PAIRS, DATA, END, RESULT, DONE, ERROR, BEGIN_GROUPS, ASK, PROGRESS = range(
@@ -23,11 +24,11 @@ HELLO, BEGIN_HASH, BEGIN_PAIRS, DATA, END, RESULT, DONE, ERROR, BEGIN_GROUPS, AS
 Seeds = Iterator[tuple[str, bytes]]
 
 
-def images_of(images: Path, prefix: str) -> list[Path]:
+def images_of(folder: Path, prefix: str) -> list[Path]:
     """The images of a format that are small enough, in a fixed order."""
     return sorted(
         path
-        for path in images.glob(f"{prefix}-*")
+        for path in folder.glob(f"{prefix}-*")
         if "-photo_" not in path.name and path.stat().st_size <= LARGEST_IMAGE
     )
 
@@ -258,19 +259,21 @@ def write(folder: Path, seeds: Seeds) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Makes the inputs that fuzzing starts from.")
-    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--images", type=Path, nargs=2, required=True, help="the plugins' last")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     shutil.rmtree(arguments.out, ignore_errors=True)
+    images, plugin_images = arguments.images
     targets = {
-        name: ((path.name, path.read_bytes()) for path in images_of(arguments.images, name))
-        for name in FORMATS
+        name: ((path.name, path.read_bytes()) for path in images_of(folder, name))
+        for folder, names in ((images, FORMATS), (plugin_images, PLUGIN_FORMATS))
+        for name in names
     }
     targets |= {
-        "image": one_of_each_kind(arguments.images),
+        "image": one_of_each_kind(images),
         "exif": exif_seeds(),
         "resample": resample_seeds(),
-        "requests": request_seeds(arguments.images),
+        "requests": request_seeds(images),
         "replies": reply_seeds(),
         "join": join_seeds(),
     }

@@ -2,12 +2,14 @@
 // to a picture against the same picture without them, sizes that lie, and what each kind of damage
 // is called. The images are those of the plugins' exactness test, some of them changed here.
 #include "codec/heif.h"
+#include "codec/picture_plugin.h"
 #include "made_image.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
+#include <thread>
 #include <tuple>
 
 // For builds with LeakSanitizer: libheif 1.15 leaves dav1d 40 bytes of data that it cannot decode.
@@ -38,6 +40,23 @@ Bytes::iterator find_bytes(Bytes& image, const Bytes& bytes) {
     const auto at = std::search(image.begin(), image.end(), bytes.begin(), bytes.end());
     EXPECT_NE(at, image.end());
     return at;
+}
+
+// As in a request for many images; none waits for another's library to be loaded half.
+TEST_P(HeifTest, FirstImagesOfManyThreads) {
+    const Bytes bytes = image("lossless");
+    const Bytes expected = picture_of(bytes).pixels;
+    PicturePlugin plugin("vamhash_heif.so", "libheif");
+    std::array<PictureSink, 8> sinks;
+    {
+        std::vector<std::jthread> threads;
+        for (PictureSink& sink : sinks) {
+            threads.emplace_back([&] { plugin.decode(heic_format, bytes, {}, sink); });
+        }
+    }
+    for (const PictureSink& sink : sinks) {
+        EXPECT_EQ(sink.picture.pixels, expected);
+    }
 }
 
 TEST_P(HeifTest, LosslessPixels) {
