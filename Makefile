@@ -50,9 +50,11 @@ $(DATA_built): $(INSTALL_SCRIPT_PARTS) vamhash.control Makefile
 	  for part in $(INSTALL_SCRIPT_PARTS); do echo; cat $$part || exit 1; done ) > $@.tmp
 	mv $@.tmp $@
 
-# The engine: one program for CMake, which alone knows whether it is out of date.
+# The engine: one program for CMake, which alone knows whether it is out of date. Another folder of
+# CMake's, such as that of the unit tests, does as well.
 CMAKE ?= cmake
-ENGINE = build/engine/bin/vamhash-engine
+ENGINE_BUILD ?= build/engine
+ENGINE = $(ENGINE_BUILD)/src/engine/vamhash-engine
 # Each is built where its library is found; without one, the engine has a join method or some image
 # formats less.
 PLUGINS = vamhash_faiss.so vamhash_heif.so vamhash_raw.so
@@ -61,17 +63,16 @@ all: engine
 
 .PHONY: engine
 engine:
-	$(CMAKE) -S . -B build/engine -DCMAKE_BUILD_TYPE=Release \
-		-DCMAKE_RUNTIME_OUTPUT_DIRECTORY=$(CURDIR)/build/engine/bin
-	+$(CMAKE) --build build/engine --target vamhash-engine
+	$(CMAKE) -S . -B $(ENGINE_BUILD) -DCMAKE_BUILD_TYPE=Release
+	+$(CMAKE) --build $(ENGINE_BUILD) --target vamhash-engine
 
 install: install-engine
 .PHONY: install-engine
 install-engine: engine installdirs
 	$(INSTALL_PROGRAM) $(ENGINE) '$(DESTDIR)$(pkglibdir)/vamhash-engine'
 	for plugin in $(PLUGINS); do \
-		if [ -f build/engine/bin/$$plugin ]; then \
-			$(INSTALL_SHLIB) build/engine/bin/$$plugin '$(DESTDIR)$(pkglibdir)/'$$plugin || exit 1; \
+		if [ -f $(dir $(ENGINE))$$plugin ]; then \
+			$(INSTALL_SHLIB) $(dir $(ENGINE))$$plugin '$(DESTDIR)$(pkglibdir)/'$$plugin || exit 1; \
 		else \
 			rm -f '$(DESTDIR)$(pkglibdir)/'$$plugin; \
 		fi; \

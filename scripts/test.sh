@@ -4,7 +4,7 @@
 # emulated, they take minutes.
 #
 #   scripts/test.sh              as root or with sudo; Debian 12 or later, Ubuntu 24.04 or later
-#   scripts/test.sh --sanitize   instead, the unit tests under the sanitizers
+#   scripts/test.sh --sanitize   instead, the unit tests under the sanitizers, and the static analyzer
 #
 # The sanitizers are AddressSanitizer with UndefinedBehaviorSanitizer, then ThreadSanitizer. Joins of
 # many rows are left to the plain run, or made smaller (tests/unit/test_size.h).
@@ -96,6 +96,8 @@ if [ -n "$sanitize" ]; then
 	# Joins of 100,000 rows and more, by every method: minutes each.
 	too_long='EveryThresholdJoin|AMillionEqualRows'
 	sanitized_tests address address,undefined --exclude-regex "$too_long"
+	begin 'static analyzer'
+	check 'clang static analyzer' scripts/check-tidy.sh build/sanitize-address '-*,clang-analyzer-*'
 	sanitized_tests thread thread --exclude-regex "$too_long"
 	finish
 fi
@@ -105,9 +107,10 @@ pg_bindir=$("${PG_CONFIG:-pg_config}" --bindir)
 begin 'build and install'
 as_root=()
 [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-require make -s -j"$(nproc)" WERROR=-Werror all
-require "${as_root[@]}" make -s WERROR=-Werror install
+# The engine that is installed is the one that was built with the unit tests.
 build_tests build/test -DVAMHASH_WERROR=ON -DVAMHASH_BENCH=ON
+require make -s -j"$(nproc)" WERROR=-Werror ENGINE_BUILD=build/test all
+require "${as_root[@]}" make -s WERROR=-Werror ENGINE_BUILD=build/test install
 
 begin 'style and borders'
 check 'clang-format' scripts/check-format.sh
