@@ -83,13 +83,18 @@ ImageStatus image_status(PictureStatus status) {
     }
 }
 
-/// An image is decoded on one thread; what else a library may start has to fit in the engine's
-/// limit on address space.
-void restrain_threads() {
-    // Each thread that allocates would get an arena of its own, which reserves 64 MB.
+/// Makes the process one that these libraries can live in.
+void prepare_for_libraries() {
+    // An image is decoded on one thread; what else a library may start has to fit in the engine's
+    // limit on address space. Each thread that allocates would get an arena of its own, which
+    // reserves 64 MB.
     mallopt(M_ARENA_MAX, 1);
     // OpenMP's runtime reads this when it is loaded.
     setenv("OMP_NUM_THREADS", "1", 1);
+    // All memory is zero when it is handed out, but for pieces of less than a kilobyte: glibc fills
+    // it with this number's complement. libheif leaves what damaged tiles of a grid should cover as
+    // it finds it; its hash would be another each time, and tell of other images.
+    mallopt(M_PERTURB, 0xff);
 }
 
 } // namespace
@@ -98,7 +103,7 @@ PicturePlugin::PicturePlugin(const std::string& file, std::string library)
     : path_(path_beside_program(file)), library_(std::move(library)) {}
 
 void PicturePlugin::open() {
-    restrain_threads();
+    prepare_for_libraries();
     // Local, so that what the library brings stays out of the way of the engine's own.
     void* const library = dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {

@@ -6,6 +6,14 @@
 #include "engine/hash_image.h"
 #include "picture.h"
 
+#ifdef VAMHASH_FUZZED_PLUGIN
+// Memory is handed out as zeros, as picture_plugin.cpp has it done where malloc() is glibc's.
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
+extern "C" const char* __asan_default_options() {
+    return "malloc_fill_byte=0:max_malloc_fill_size=1000000000";
+}
+#endif
+
 // libheif 1.15 leaves dav1d 40 bytes of data that it cannot decode.
 // NOLINTNEXTLINE(bugprone-reserved-identifier)
 extern "C" const char* __lsan_default_suppressions() {
