@@ -451,8 +451,9 @@ std::string read_samples(std::span<const std::uint8_t> image, const TiffFile& fi
             pixel_grey.convert(pixels.data(), grey + first.x, first.width);
         }
     });
-    if (std::none_of(planes.begin(), planes.end(),
-                     [](const auto& plane) { return plane->read_beyond_end(); })) {
+    if (!layout.keep_rows || std::none_of(planes.begin(), planes.end(), [](const auto& plane) {
+            return plane->read_beyond_end();
+        })) {
         return {};
     }
     if (std::none_of(planes.begin(), planes.end(),

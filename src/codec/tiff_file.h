@@ -41,8 +41,13 @@ class TiffFile {
     /// Throws what libtiff reported of a call that failed, or of one that repaired what it read.
     void check(bool succeeded) const;
 
-    /// From now on, libtiff finds zeros beyond the end.
-    void append_zeros() { zeros_beyond_end_ = true; }
+    /// From now on, libtiff finds zeros beyond the end. Tags that it looked for there have not
+    /// hindered it.
+    void append_zeros() {
+        zeros_beyond_end_ = true;
+        past_end_ = false;
+    }
+    /// Whether it has looked there since.
     [[nodiscard]] bool read_beyond_end() const { return past_end_; }
 
   private:

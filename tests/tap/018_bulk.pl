@@ -277,7 +277,7 @@ sub files
 			"unreadable \"$folder\" is a directory",
 			"unreadable \"$folder/fifo\" is not a regular file",
 			"unreadable \"$folder/socket\" is a socket",
-			"unreadable could not open image file \"$folder/loop\": Too many levels of symbolic links",
+			"not_found could not open image file \"$folder/loop\": Too many levels of symbolic links",
 			'unreadable "/dev/zero" is not a regular file',
 			"denied could not open image file \"$folder/secret.png\": Permission denied",
 			'truncated image is empty',
