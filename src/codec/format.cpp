@@ -79,10 +79,15 @@ constexpr auto magics = std::to_array<Magic>({
     {&raw_format, 0, "IIRO"sv},               // Olympus ORF
     {&raw_format, 0, "IIRS"sv},
     {&raw_format, 0, "MMOR"sv},
-    {&raw_format, 0, "IIU\0"sv},            // Panasonic RW2
-    {&raw_format, 0, "FUJIFILMCCD-RAW "sv}, // Fujifilm RAF
-    {&raw_format, 0, "FOVb"sv},             // Sigma X3F
-    {&raw_format, 0, "\0MRM"sv},            // Minolta MRW
+    {&raw_format, 0, "IIU\0"sv},                // Panasonic RW2
+    {&raw_format, 0, "FUJIFILMCCD-RAW "sv},     // Fujifilm RAF
+    {&raw_format, 0, "FOVb"sv},                 // Sigma X3F
+    {&raw_format, 0, "\0MRM"sv},                // Minolta MRW
+    {&raw_format, 0, "II\x1A\0\0\0HEAPCCDR"sv}, // Canon CRW
+    // Phase One IIQ, in which the first directory is another picture's.
+    {&raw_format, 0, "II*\0"sv, 8, "IIIITwaR"sv},
+    {&raw_format, 0, "II*\0"sv, 8, "IIIICwaR"sv},
+    {&raw_format, 0, "MM\0*"sv, 8, "MMMMRawT"sv},
     camera_tiff("II*\0"sv),
     camera_tiff("MM\0*"sv),
     camera_tiff("II+\0"sv),

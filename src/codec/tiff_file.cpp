@@ -150,8 +150,10 @@ int TiffFile::note_error(TIFF* /*tiff*/, void* file, const char* /*module*/, con
 
 int TiffFile::note_warning(TIFF* tiff, void* file, const char* module, const char* format,
                            std::va_list arguments) {
-    // Those of libjpeg, which says only its first.
-    if (module == nullptr || std::strcmp(module, "JPEGLib") != 0) {
+    // Those of libjpeg, which says only its first, and that a tile or strip has fewer JPEG rows or
+    // columns than it should: libtiff leaves the others as they were in memory.
+    if (module == nullptr || (std::strcmp(module, "JPEGLib") != 0 &&
+                              std::strstr(format, "Improper JPEG strip/tile size") == nullptr)) {
         return 1;
     }
     auto& self = *static_cast<TiffFile*>(file);

@@ -4,16 +4,15 @@
 // libheif has the file in memory and gives the picture as a whole. What a file says of its size is
 // looked at before anything is decoded; what its coded data or the canvas of a grid then turn out
 // to be is bounded by libheif's own limits and the engine's memory.
-#include "plugin/image_decoder.h"
+#include "plugin/image_decoder_entry.h"
 
 #include <libheif/heif.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <exception>
 #include <memory>
 #include <new>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace vamhash::plugin {
@@ -74,12 +73,6 @@ Boxes look_at_boxes(Bytes image) {
     return boxes;
 }
 
-/// A fault, to be caught before the border.
-struct Fault {
-    PictureStatus status;
-    std::string_view what;
-};
-
 PictureStatus status_of(const heif_error& error, Bytes image) {
     if (error.code == heif_error_Memory_allocation_error) {
         return error.subcode == heif_suberror_Security_limit_exceeded
@@ -104,10 +97,18 @@ PictureStatus status_of(const heif_error& error, Bytes image) {
     }
 }
 
+/// libheif's codecs, which from 1.16 on are plugins of its own: looked for once.
+void initialise() {
+    static const heif_error error = heif_init(nullptr);
+    static_cast<void>(error); // a codec that is missing is told of by the image that needs it
+}
+
 class Decoder {
   public:
     explicit Decoder(const PictureRequest& request)
-        : request_(request), image_(request.image, request.size), context_(heif_context_alloc()) {
+        : request_(request), image_(request.image, request.size) {
+        initialise();
+        context_.reset(heif_context_alloc());
         if (context_ == nullptr) {
             throw std::bad_alloc();
         }
@@ -139,7 +140,7 @@ class Decoder {
         if (error.code == heif_error_Ok) {
             return;
         }
-        const std::string_view message = error.message == nullptr ? "" : error.message;
+        const std::string message = error.message == nullptr ? "" : error.message;
         throw Fault{.status = status_of(error, image_),
                     .what = message.empty() ? "its data is damaged" : message};
     }
@@ -204,42 +205,12 @@ class Decoder {
     Context context_;
 };
 
-/// libheif's codecs, which from 1.16 on are plugins of its own: looked for once.
-void initialise() {
-    static const heif_error error = heif_init(nullptr);
-    static_cast<void>(error); // a codec that is missing is told of by the image that needs it
-}
-
-PictureStatus decode(const PictureRequest* request, char* message,
-                     std::size_t message_size) noexcept {
-    try {
-        initialise();
-        Decoder decoder(*request);
-        try {
-            return decoder.run();
-        } catch (const Fault& fault) { // its words may be the decoder's
-            std::snprintf(message, message_size, "%.*s", static_cast<int>(fault.what.size()),
-                          fault.what.data());
-            return fault.status;
-        }
-    } catch (const std::bad_alloc&) {
-        std::snprintf(message, message_size, "out of memory");
-        return PictureStatus::out_of_memory;
-    } catch (const std::exception& error) {
-        std::snprintf(message, message_size, "%s", error.what());
-    } catch (...) {
-        std::snprintf(message, message_size, "an unknown exception");
-    }
-    return PictureStatus::corrupt;
-}
-
 } // namespace
 
 extern "C" [[gnu::visibility("default")]] ImageDecoderEntry vamhash_image_decoder_plugin;
 
 const ImageDecoder* vamhash_image_decoder_plugin() noexcept {
-    static const ImageDecoder plugin = {image_decoder_version, decode};
-    return &plugin;
+    return image_decoder_by<Decoder>();
 }
 
 } // namespace vamhash::plugin

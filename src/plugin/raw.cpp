@@ -5,14 +5,14 @@
 //
 // Where sensor data end before the picture does, or are damaged, LibRaw goes on and leaves the rest
 // black: that is an error here, as in our other codecs.
-#include "plugin/image_decoder.h"
+#include "plugin/image_decoder_entry.h"
 
 #include <libraw/libraw.h>
 
-#include <cstdio>
-#include <exception>
+#include <array>
 #include <memory>
 #include <new>
+#include <string_view>
 
 namespace vamhash::plugin {
 
@@ -23,11 +23,18 @@ struct FreePicture {
 };
 using ProcessedPicture = std::unique_ptr<libraw_processed_image_t, FreePicture>;
 
-/// A fault, to be caught before the border.
-struct Fault {
-    PictureStatus status;
-    const char* what;
-};
+/// The size of the stack's part that LibRaw uses; its greatest frames have some tens of kilobytes.
+constexpr std::size_t stack_size = std::size_t{256} << 10;
+
+/// Writes zeros where the calls that follow will have their variables. Damaged directories make
+/// LibRaw use some that it has not set: a hash would be another each time, and could tell of an
+/// earlier image.
+[[gnu::noinline]] void clear_stack() {
+    std::array<volatile std::uint8_t, stack_size> variables;
+    for (volatile std::uint8_t& variable : variables) {
+        variable = 0;
+    }
+}
 
 /// Throws what a LibRaw function's result means.
 void check(int result) {
@@ -62,6 +69,7 @@ class Decoder {
     }
 
     PictureStatus run() {
+        clear_stack();
         // LibRaw only reads what it takes as not constant.
         auto* const image = const_cast<std::uint8_t*>(request_.image);
         check(raw_->open_buffer(image, request_.size));
@@ -69,6 +77,7 @@ class Decoder {
         if (request_.check_size(request_.context, sizes.raw_width, sizes.raw_height) != 0) {
             return PictureStatus::stopped;
         }
+        check_amount(sizes);
         check(raw_->unpack());
         check_data();
         // Without the options, this is the size at full resolution.
@@ -90,6 +99,27 @@ class Decoder {
     }
 
   private:
+    /// Throws where there cannot be enough sensor data. That of Panasonic, of which a fixed number
+    /// of bytes holds so many pixels, LibRaw takes from memory that it has not set where the file
+    /// has no more.
+    void check_amount(const libraw_image_sizes_t& sizes) const {
+        const auto offset = raw_->get_internal_data_pointer()->unpacker_data.data_offset;
+        const std::uint64_t there =
+            offset < 0 || static_cast<std::uint64_t>(offset) >= request_.size
+                ? 0
+                : request_.size - static_cast<std::uint64_t>(offset);
+        libraw_decoder_info_t decoder{};
+        check(raw_->get_decoder_info(&decoder));
+        const std::string_view name = decoder.decoder_name == nullptr ? "" : decoder.decoder_name;
+        // 14 pixels in 16 bytes at most.
+        const std::uint64_t needed =
+            name.starts_with("panasonic") ? std::uint64_t{sizes.raw_width} * sizes.raw_height : 1;
+        if (there < needed) {
+            throw Fault{.status = PictureStatus::truncated,
+                        .what = "the data ends before the picture"};
+        }
+    }
+
     /// Throws where sensor data was missing or damaged.
     void check_data() const {
         if (raw_->error_count() > 0) {
@@ -122,31 +152,12 @@ class Decoder {
     bool past_end_ = false;       // where sensor data was missing
 };
 
-PictureStatus decode(const PictureRequest* request, char* message,
-                     std::size_t message_size) noexcept {
-    try {
-        return Decoder(*request).run();
-    } catch (const Fault& fault) {
-        std::snprintf(message, message_size, "%s", fault.what);
-        return fault.status;
-    } catch (const std::bad_alloc&) {
-        std::snprintf(message, message_size, "out of memory");
-        return PictureStatus::out_of_memory;
-    } catch (const std::exception& error) {
-        std::snprintf(message, message_size, "%s", error.what());
-    } catch (...) {
-        std::snprintf(message, message_size, "an unknown exception");
-    }
-    return PictureStatus::corrupt;
-}
-
 } // namespace
 
 extern "C" [[gnu::visibility("default")]] ImageDecoderEntry vamhash_image_decoder_plugin;
 
 const ImageDecoder* vamhash_image_decoder_plugin() noexcept {
-    static const ImageDecoder plugin = {image_decoder_version, decode};
-    return &plugin;
+    return image_decoder_by<Decoder>();
 }
 
 } // namespace vamhash::plugin

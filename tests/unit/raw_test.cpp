@@ -85,6 +85,8 @@ struct Dng {
     std::uint32_t claimed_width = width;
     std::uint32_t claimed_height = height;
     std::uint32_t orientation = 1;
+    Bytes filters = {0, 1, 1, 2};
+    std::uint32_t samples_later = 0; // bytes that they are said to lie further on
     std::function<std::uint32_t(std::uint32_t x, std::uint32_t y)> light;
 };
 
@@ -107,13 +109,13 @@ Bytes encode(const Dng& dng) {
                 {262, u16, shorts({32803})}, // a colour filter array
                 {271, ascii, text_bytes(std::string_view("Vamhash\0", 8))},
                 {272, ascii, text_bytes(std::string_view("Two\0", 4))},
-                {273, u32, number(data_at, 4)},
+                {273, u32, number(data_at + dng.samples_later, 4)},
                 {274, u16, shorts({dng.orientation})},
                 {277, u16, shorts({1})},
                 {278, u32, number(dng.claimed_height, 4)},
                 {279, u32, number(samples.size(), 4)},
                 {33421, u16, shorts({2, 2})},
-                {33422, byte, {0, 1, 1, 2}},
+                {33422, byte, dng.filters},
                 {50706, byte, {1, 4, 0, 0}}, // DNG 1.4
                 {50708, ascii, text_bytes(std::string_view("Vamhash Two\0", 12))},
                 {50717, u32, number(white, 4)},
@@ -228,6 +230,61 @@ TEST_F(RawTest, SensorDataThatEndsIsTruncated) {
     }
 }
 
+/// A file as Panasonic writes it, its samples at the end.
+Bytes panasonic(std::uint32_t samples_at, std::size_t samples) {
+    const std::vector<Entry> entries{{1, ascii, text_bytes("0300")},
+                                     {2, u16, shorts({width})},
+                                     {3, u16, shorts({height})},
+                                     {4, u16, shorts({0})},
+                                     {5, u16, shorts({0})},
+                                     {6, u16, shorts({height})},
+                                     {7, u16, shorts({width})},
+                                     {9, u16, shorts({4})},
+                                     {271, ascii, text_bytes(std::string_view("Panasonic\0", 10))},
+                                     {272, ascii, text_bytes(std::string_view("DMC-LX3\0", 8))},
+                                     {278, u32, number(height, 4)},
+                                     {280, u32, number(samples_at, 4)}};
+    return joined({text_bytes(std::string_view("IIU\0", 4)), number(head_size, 4),
+                   directory(entries, head_size), Bytes(samples, 0x5A)});
+}
+
+TEST_F(RawTest, SamplesBehindTheEndAreTruncated) {
+    // LibRaw leaves a picture black whose samples begin behind the end...
+    const auto light = [](auto, auto) { return 1000U; };
+    const auto length = static_cast<std::uint32_t>(encode({.light = light}).size());
+    for (const std::uint32_t later : {1U, 6143U, 6144U, length, 0x7FFF0000U}) {
+        EXPECT_EQ(status_of(encode({.samples_later = later, .light = light})),
+                  ImageStatus::truncated)
+            << later;
+    }
+    // ... and Panasonic's are what was in memory before.
+    const auto at = static_cast<std::uint32_t>(panasonic(0, 0).size());
+    for (const std::size_t samples : {0U, 100U, width * height - 1}) {
+        EXPECT_EQ(status_of(panasonic(at, samples)), ImageStatus::truncated) << samples;
+    }
+    EXPECT_EQ(status_of(panasonic(at + 100'000, width * height)), ImageStatus::truncated);
+    EXPECT_EQ(status_of(panasonic(at, std::size_t{2} * width * height)), ImageStatus::ok);
+}
+
+TEST_F(RawTest, FiltersWithoutColoursAreCorrupt) {
+    Bytes image = encode({.light = [](auto, auto) { return 1000U; }});
+    const Bytes tag = joined({number(33422, 2), number(byte, 2), number(4, 4)});
+    const auto entry = std::search(image.begin(), image.end(), tag.begin(), tag.end());
+    ASSERT_NE(entry, image.end());
+    std::string message;
+    entry[5] = 1; // 260 of them, where there is no file
+    entry[11] = 0x7F;
+    EXPECT_EQ(status_of(image, {}, &message), ImageStatus::corrupt);
+    EXPECT_EQ(message,
+              "camera RAW image is corrupt: the colours of the sensor's filters are not in it");
+    entry[4] = entry[5] = 0; // none
+    EXPECT_EQ(status_of(image), ImageStatus::corrupt);
+    EXPECT_EQ(
+        status_of(encode({.filters = Bytes(4, 1), .light = [](auto, auto) { return 1000U; }})),
+        ImageStatus::ok)
+        << "of one colour";
+}
+
 TEST_F(RawTest, EveryPrefixIsAnError) {
     const Bytes good = encode({.light = [](auto x, auto) { return x * 1000; }});
     for (std::size_t length = 4; length < 600; ++length) {
@@ -278,6 +335,16 @@ TEST(CameraTiff, KnownByItsDirectories) {
     EXPECT_EQ(name_of(joined({text_bytes("II"), number(42, 2), number(head_size, 4),
                               directory({rgb}, head_size, at), directory({sensor}, at)})),
               "raw");
+}
+
+TEST(CameraTiff, SignaturesOfTheirOwn) {
+    using namespace std::string_view_literals;
+    for (const std::string_view head :
+         {"II\x1A\0\0\0HEAPCCDR\2\0"sv, "II*\0\x08\x0A\0\0IIIITwaR"sv,
+          "II*\0\x08\x0A\0\0IIIICwaR"sv, "MM\0*\0\0\x0A\x08MMMMRawT"sv}) {
+        EXPECT_EQ(name_of(text_bytes(head)), "raw");
+    }
+    EXPECT_EQ(name_of(text_bytes("II*\0\x18\0\0\0IIIIIIII"sv)), "tiff") << "pixels of that value";
 }
 
 TEST(CameraTiff, HostileDirectories) {
