@@ -266,7 +266,7 @@ class PlaneReader {
             rows = band_height_;
         }
         tile_size_ = tile_row_size_ * rows;
-        samples_ = std::make_unique<std::uint8_t[]>(tile_size_);
+        samples_ = std::make_unique_for_overwrite<std::uint8_t[]>(tile_size_);
     }
 
     /// Makes room for one band of tiles: no more than the whole picture, tile for tile.
@@ -288,7 +288,7 @@ class PlaneReader {
                     size / row_size >= static_cast<tmsize_t>(band_height_));
         tile_size_ = static_cast<std::size_t>(size);
         tile_row_size_ = static_cast<std::size_t>(row_size);
-        samples_ = std::make_unique<std::uint8_t[]>(tile_size_ * segment_count());
+        samples_ = std::make_unique_for_overwrite<std::uint8_t[]>(tile_size_ * segment_count());
     }
 
     TiffFile file_;
@@ -497,7 +497,8 @@ void read_ycbcr(const TiffFile& file, const Layout& layout, GreySink& sink) {
         layout.tiled ? TIFFTAG_TILELENGTH : TIFFTAG_ROWSPERSTRIP, layout.height);
     const std::uint32_t block = std::clamp(wanted, 1U, layout.height);
     RgbaImage rgba(file);
-    const auto raster = std::make_unique<std::uint32_t[]>(std::size_t{layout.width} * block);
+    const auto raster =
+        std::make_unique_for_overwrite<std::uint32_t[]>(std::size_t{layout.width} * block);
     sink.start(layout.width, layout.height);
     give_rows(sink, layout.width, layout.height, [&](std::uint32_t y, std::uint8_t* grey) {
         if (y % block == 0) {

@@ -449,6 +449,37 @@ SKIP:
 		strip(64, 64, 7, jpeg_file(jpeg_tables(), jpeg_frame(0xC0, 65000, 65000, 1))), 'corrupt');
 }
 
+# Camera RAW, as a DNG.
+sub dng
+{
+	my ($tags, %of) = @_;
+	my %all = (
+		262 => [ 'S', [32803] ], 271 => [ 'C', [ unpack 'C*', "Vamhash\0" ] ],
+		272 => [ 'C', [ unpack 'C*', "Two\0" ] ], 33421 => [ 'S', [ 2, 2 ] ],
+		33422 => [ 'C', [ 0, 1, 1, 2 ] ], 50706 => [ 'C', [ 1, 4, 0, 0 ] ], %$tags);
+	return tiff(\%all, %of);
+}
+
+SKIP:
+{
+	skip 'camera RAW is not built in', 1 unless can_read(dng({}));
+	my @size = (256 => [ 'L', [60_000] ], 257 => [ 'L', [60_000] ]);
+
+	# LibRaw's own libraries come with the first image.
+	my @library = (megabytes => 40);
+	hostile('raw', 'a sensor of 3.6 billion pixels', dng({@size}), 'too large', @library);
+	hostile('raw', '240 megapixels in a kilobyte',
+		dng({ 256 => [ 'L', [15_000] ], 257 => [ 'L', [16_000] ] }), 'truncated', megabytes => 700);
+	hostile('raw', 'samples outside', dng({ 273 => [ 'L', [0xFFFFFFF0] ] }), 'truncated', @library);
+	hostile('raw', '4 billion strips', dng({ 273 => [ 'L', [8], 0xFFFFFFFF ] }), 'truncated', @library);
+	hostile('raw', 'filters outside',
+		dng({ 33422 => [ 'C', [ 0, 1, 1, 2 ], 0x7FFFFFFF ] }), 'corrupt', @library);
+	hostile('raw', 'no filters at all', dng({ 33422 => [ 'C', [ 0, 1, 1, 2 ], 0 ] }), 'corrupt', @library);
+	my @loop = (330 => [ 'L', [ \'DIRECTORY' ] ], 34665 => [ 'L', [ \'DIRECTORY' ] ]);
+	hostile('raw', 'samples outside, in a directory that is its own next and part',
+		dng({ 273 => [ 'L', [0xFFFFFFF0] ], @loop }, next => \'DIRECTORY'), 'truncated', @library);
+}
+
 # GIF.
 SKIP:
 {

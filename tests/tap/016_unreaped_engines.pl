@@ -62,7 +62,7 @@ my $pid = $session->pid;
 my $seconds = seconds_of(sub { $session->quit; wait_for(sub { !process_stat($pid) }) });
 cmp_ok($seconds, '<', 20, 'the end of the session does not wait for them');
 waitpid $_, $wait_for_all foreach @traced;
-ok(wait_for(sub { !stray_engines($node) }, 5), 'they end in the end');
+ok(wait_for(sub { !stray_engines($node) }, 30), 'they end in the end');
 
 $node->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|server process .* was terminated/, 'no crash in the log');
