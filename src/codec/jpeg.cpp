@@ -24,6 +24,7 @@
 
 #include "codec/early_end.h"
 #include "codec/grey.h"
+#include "codec/jpeg_dc.h"
 #include "codec/ycc_grey.h"
 
 #include <algorithm>
@@ -59,10 +60,6 @@ constexpr std::uint32_t rows_per_read = MAX_SAMP_FACTOR;
 /// More scans than any encoder writes: the bound of libjpeg-turbo's own tests against files that
 /// are a few bytes a scan and minutes of work.
 constexpr int max_scans = 500;
-
-/// Fast decoding never scales the smaller side below this: twice the 32 pixels that pHash needs, so
-/// that every hash still has several decoded pixels under each of its own.
-constexpr std::uint32_t min_scaled_side = 64;
 
 /// libjpeg's error manager, with the fault that made it jump.
 struct JpegErrors : jpeg_error_mgr {
@@ -181,9 +178,9 @@ struct Output {
 };
 
 /// The largest scaling by the DCT that leaves the smaller side long enough.
-unsigned fast_scale(std::uint32_t width, std::uint32_t height) {
+unsigned fast_scale(std::uint32_t width, std::uint32_t height, std::uint32_t min_side) {
     for (const unsigned scale : {8U, 4U, 2U}) {
-        if (std::min(width, height) / scale >= min_scaled_side) {
+        if (std::min(width, height) / scale >= min_side) {
             return scale;
         }
     }
@@ -193,7 +190,7 @@ unsigned fast_scale(std::uint32_t width, std::uint32_t height) {
 /// One JPEG image being decoded.
 class JpegReader {
   public:
-    explicit JpegReader(Isa isa);
+    JpegReader(Isa isa, std::uint32_t min_scaled_side);
     ~JpegReader() { jpeg_destroy_decompress(&cinfo_); }
     JpegReader(const JpegReader&) = delete;
     JpegReader& operator=(const JpegReader&) = delete;
@@ -214,8 +211,10 @@ class JpegReader {
     [[nodiscard]] std::optional<YccShape> ycc_shape() const;
     void read_rows(const Output& output, GreySink& sink);
     void read_planes(const YccShape& shape, const YccKernels& kernels, GreySink& sink);
+    bool read_means(GreySink& sink);
 
     Isa isa_;
+    std::uint32_t min_scaled_side_;
     jpeg_decompress_struct cinfo_{};
     jpeg_progress_mgr progress_{};
     JpegErrors errors_{};
@@ -224,7 +223,8 @@ class JpegReader {
     std::uint32_t end_row_ = 0;          // of pixels, in a file of one scan
 };
 
-JpegReader::JpegReader(Isa isa) : isa_(isa) {
+JpegReader::JpegReader(Isa isa, std::uint32_t min_scaled_side)
+    : isa_(isa), min_scaled_side_(min_scaled_side) {
     cinfo_.err = jpeg_std_error(&errors_);
     errors_.error_exit = leave_library;
     errors_.emit_message = note_message;
@@ -432,14 +432,34 @@ void JpegReader::read_planes(const YccShape& shape, const YccKernels& kernels, G
     }
 }
 
+/// Gives the sink all rows of an eighth of the size, without libjpeg; false if that is for libjpeg.
+bool JpegReader::read_means(GreySink& sink) {
+    const std::optional<DcPicture> picture = decode_dc(cinfo_);
+    if (!picture) {
+        return false;
+    }
+    sink.start(picture->width, picture->height);
+    for (std::uint32_t row = 0; row < picture->height; row += rows_per_group) {
+        sink.rows(picture->pixels.data() + row * picture->stride, picture->stride,
+                  std::min(rows_per_group, picture->height - row));
+    }
+    return true;
+}
+
 ImageInfo JpegReader::read(std::span<const std::uint8_t> image, const DecodeOptions& options,
                            GreySink& sink) {
     read_header(image, options);
     const Output output = choose_output(options.fast);
+    ImageInfo info{
+        .width = cinfo_.image_width, .height = cinfo_.image_height, .format = jpeg_format.name};
     cinfo_.out_color_space = output.color_space;
     if (options.fast) {
         cinfo_.scale_num = 1;
-        cinfo_.scale_denom = fast_scale(cinfo_.image_width, cinfo_.image_height);
+        cinfo_.scale_denom = fast_scale(info.width, info.height, min_scaled_side_);
+        if (cinfo_.scale_denom == DCTSIZE && output.color_space == JCS_GRAYSCALE &&
+            isa_ != Isa::scalar && read_means(sink)) {
+            return info;
+        }
     }
     // Where RGB would be wanted, the planes may do; fast decoding takes luma alone before that.
     const YccKernels* kernels = output.color_space == JCS_EXT_RGBX ? ycc_kernels(isa_) : nullptr;
@@ -455,10 +475,8 @@ ImageInfo JpegReader::read(std::span<const std::uint8_t> image, const DecodeOpti
     } else {
         read_rows(output, sink);
     }
-    return {.width = cinfo_.image_width,
-            .height = cinfo_.image_height,
-            .format = jpeg_format.name,
-            .truncated = what_is_missing()};
+    info.truncated = what_is_missing();
+    return info;
 }
 
 ImageInfo decode_with_best(std::span<const std::uint8_t> image, const DecodeOptions& options,
@@ -518,8 +536,8 @@ Orientation jpeg_orientation(std::span<const std::uint8_t> image) {
 } // namespace
 
 ImageInfo decode_jpeg(std::span<const std::uint8_t> image, const DecodeOptions& options,
-                      GreySink& sink, Isa isa) {
-    JpegReader reader(isa);
+                      GreySink& sink, Isa isa, std::uint32_t min_scaled_side) {
+    JpegReader reader(isa, min_scaled_side);
     return reader.read(image, options, sink);
 }
 

@@ -74,6 +74,22 @@ void check_instruction_sets(std::span<const std::uint8_t> image, const Outcome& 
     }
 }
 
+/// An eighth of a JPEG's size comes about without libjpeg, or by libjpeg alone.
+void check_means(std::span<const std::uint8_t> image) {
+    for (const bool keep_truncated : {false, true}) {
+        const DecodeOptions options{
+            .fast = true, .keep_truncated = keep_truncated, .max_pixels = max_pixels};
+        const auto decode_by = [&](Isa isa) {
+            return outcome_of(
+                [&](GreySink& sink) { return decode_jpeg(image, options, sink, isa, 1); });
+        };
+        const Outcome expected = decode_by(Isa::scalar);
+        const Outcome means = decode_by(best_isa());
+        require(means == expected && means.info.truncated == expected.info.truncated,
+                "a JPEG at an eighth of its size is not libjpeg's");
+    }
+}
+
 /// The grid of a fast decode is the picture's, or of a half, a quarter or an eighth of its size.
 void check_fast_grid(const Outcome& fast) {
     const auto scaled = [&](std::uint32_t scale) {
@@ -129,6 +145,7 @@ void check_image(const Format& format, std::span<const std::uint8_t> image) {
         check_fast_grid(fast);
     }
     check_instruction_sets(image, stored);
+    check_means(image);
 }
 
 } // namespace

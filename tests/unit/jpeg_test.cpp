@@ -2,115 +2,14 @@
 // damage is called. Images are made here by libjpeg, so the tests need no files.
 #include "codec/jpeg.h"
 
-#include "grey_picture.h"
+#include "made_jpeg.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
-#include <random>
-
-#include <jpeglib.h>
 
 namespace vamhash {
 namespace {
-
-struct JpegShape {
-    std::uint32_t width = 45;
-    std::uint32_t height = 70;
-    J_COLOR_SPACE pixels = JCS_RGB;
-    J_COLOR_SPACE stored = JCS_YCbCr;
-    int h_sampling = 2; // of the first component
-    int v_sampling = 2;
-    int h_chroma = 1; // of the others
-    int v_chroma = 1;
-    int quality = 75;
-    bool progressive = false;
-    bool arithmetic = false;
-    bool scan_per_component = false;
-    int restart_rows = 0;
-};
-
-int components_of(J_COLOR_SPACE space) {
-    return space == JCS_GRAYSCALE ? 1 : space == JCS_CMYK ? 4 : 3;
-}
-
-/// Encodes a smooth picture with some noise; libjpeg's own errors end the test program.
-Bytes make_jpeg(const JpegShape& shape) {
-    jpeg_compress_struct cinfo{};
-    jpeg_error_mgr errors{};
-    cinfo.err = jpeg_std_error(&errors);
-    jpeg_create_compress(&cinfo);
-    unsigned char* buffer = nullptr;
-    unsigned long size = 0;
-    jpeg_mem_dest(&cinfo, &buffer, &size);
-    cinfo.image_width = shape.width;
-    cinfo.image_height = shape.height;
-    cinfo.input_components = components_of(shape.pixels);
-    cinfo.in_color_space = shape.pixels;
-    jpeg_set_defaults(&cinfo);
-    jpeg_set_colorspace(&cinfo, shape.stored);
-    jpeg_set_quality(&cinfo, shape.quality, TRUE);
-    for (int i = 0; i < cinfo.num_components; ++i) {
-        cinfo.comp_info[i].h_samp_factor = i == 0 ? shape.h_sampling : shape.h_chroma;
-        cinfo.comp_info[i].v_samp_factor = i == 0 ? shape.v_sampling : shape.v_chroma;
-    }
-    cinfo.arith_code = shape.arithmetic ? TRUE : FALSE;
-    cinfo.restart_in_rows = shape.restart_rows;
-    if (shape.progressive) {
-        jpeg_simple_progression(&cinfo);
-    }
-    std::array<jpeg_scan_info, 4> scans{};
-    if (shape.scan_per_component) {
-        for (int i = 0; i < cinfo.num_components; ++i) {
-            scans[static_cast<std::size_t>(i)] = {
-                .comps_in_scan = 1, .component_index = {i}, .Ss = 0, .Se = 63, .Ah = 0, .Al = 0};
-        }
-        cinfo.scan_info = scans.data();
-        cinfo.num_scans = cinfo.num_components;
-    }
-    jpeg_start_compress(&cinfo, TRUE);
-    std::mt19937 random(shape.width * 1000 + shape.height);
-    Bytes row(static_cast<std::size_t>(shape.width) * cinfo.input_components);
-    while (cinfo.next_scanline < cinfo.image_height) {
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            row[i] = static_cast<std::uint8_t>(
-                (i * (2 + i % 3) + cinfo.next_scanline * 3 + random() % 32) % 256);
-        }
-        JSAMPROW line = row.data();
-        jpeg_write_scanlines(&cinfo, &line, 1);
-    }
-    jpeg_finish_compress(&cinfo);
-    jpeg_destroy_compress(&cinfo);
-    Bytes image(buffer, buffer + size);
-    std::free(buffer);
-    return image;
-}
-
-/// Decodes plainly with libjpeg: the pixels in a colour space, scaled by 1/scale.
-Bytes plain_decode(const Bytes& image, J_COLOR_SPACE space, unsigned scale = 1) {
-    jpeg_decompress_struct cinfo{};
-    jpeg_error_mgr errors{};
-    cinfo.err = jpeg_std_error(&errors);
-    jpeg_create_decompress(&cinfo);
-    jpeg_mem_src(&cinfo, image.data(), image.size());
-    jpeg_read_header(&cinfo, TRUE);
-    cinfo.out_color_space = space;
-    cinfo.scale_num = 1;
-    cinfo.scale_denom = scale;
-    jpeg_start_decompress(&cinfo);
-    const std::size_t stride =
-        std::size_t{cinfo.output_width} * static_cast<std::size_t>(components_of(space));
-    Bytes pixels(stride * cinfo.output_height);
-    while (cinfo.output_scanline < cinfo.output_height) {
-        JSAMPROW line = pixels.data() + stride * cinfo.output_scanline;
-        jpeg_read_scanlines(&cinfo, &line, 1);
-    }
-    jpeg_destroy_decompress(&cinfo);
-    return pixels;
-}
 
 /// Grey from plainly decoded RGB.
 Bytes expected_grey(const Bytes& image, unsigned scale = 1) {
@@ -120,29 +19,6 @@ Bytes expected_grey(const Bytes& image, unsigned scale = 1) {
         grey[i] = pillow_l(rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2]);
     }
     return grey;
-}
-
-/// Where a marker stands in an image.
-std::size_t find_marker(const Bytes& image, std::uint8_t marker) {
-    for (std::size_t i = 2; i + 1 < image.size(); ++i) {
-        if (image[i] == 0xFF && image[i + 1] == marker) {
-            return i;
-        }
-    }
-    ADD_FAILURE() << "no marker " << int{marker};
-    return 0;
-}
-
-/// An image with bytes put in at a place.
-Bytes with_inserted(Bytes image, std::size_t at, const Bytes& inserted) {
-    image.insert(image.begin() + static_cast<std::ptrdiff_t>(at), inserted.begin(), inserted.end());
-    return image;
-}
-
-/// An image with one byte changed.
-Bytes with_byte(Bytes image, std::size_t at, std::uint8_t value) {
-    image[at] = value;
-    return image;
 }
 
 /// An APP1 segment.

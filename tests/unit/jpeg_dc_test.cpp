@@ -1,0 +1,324 @@
+// An eighth of a JPEG's size from its DC coefficients, against libjpeg's own scaled decode: to the
+// bit where decode_dc takes an image, and with the same outcome in all ways where it may not.
+#include "codec/jpeg_dc.h"
+
+#include "codec/jpeg.h"
+#include "made_image.h"
+#include "made_jpeg.h"
+
+#include <gtest/gtest.h>
+
+namespace vamhash {
+namespace {
+
+/// What decode_dc makes of an image, without the padding of its rows; nothing where it leaves it to
+/// libjpeg.
+std::optional<GreyPicture> dc_picture(const Bytes& image) {
+    jpeg_decompress_struct cinfo{};
+    jpeg_error_mgr errors{};
+    cinfo.err = jpeg_std_error(&errors);
+    jpeg_create_decompress(&cinfo);
+    jpeg_mem_src(&cinfo, image.data(), image.size());
+    jpeg_read_header(&cinfo, TRUE);
+    const std::optional<DcPicture> picture = decode_dc(cinfo);
+    jpeg_destroy_decompress(&cinfo);
+    if (!picture) {
+        return std::nullopt;
+    }
+    GreyPicture grey{
+        .width = picture->width, .height = picture->height, .rows = picture->height, .pixels = {}};
+    for (std::size_t row = 0; row < picture->height; ++row) {
+        const auto first =
+            picture->pixels.begin() + static_cast<std::ptrdiff_t>(row * picture->stride);
+        grey.pixels.insert(grey.pixels.end(), first, first + picture->width);
+    }
+    return grey;
+}
+
+/// Expects decode_dc to take an image, and to give libjpeg's pixels.
+void expect_taken(const JpegShape& shape) {
+    const Bytes image = make_jpeg(shape);
+    SCOPED_TRACE(testing::Message()
+                 << shape.width << "x" << shape.height << " sampling " << shape.h_sampling << "x"
+                 << shape.v_sampling << " quality " << shape.quality << " restart "
+                 << shape.restart_mcus << " " << shape.restart_rows << " optimized "
+                 << shape.optimized << ", " << image.size() << " bytes");
+    const std::optional<GreyPicture> picture = dc_picture(image);
+    ASSERT_TRUE(picture.has_value());
+    ASSERT_EQ(picture->width, (shape.width + 7) / 8);
+    ASSERT_EQ(picture->height, (shape.height + 7) / 8);
+    ASSERT_EQ(picture->pixels, plain_decode(image, JCS_GRAYSCALE, 8));
+}
+
+/// As many kinds of tables and restarts as there are numbers.
+JpegShape with_coding(JpegShape shape, unsigned number) {
+    shape.optimized = number % 2 != 0;
+    shape.restart_mcus = std::array{0U, 1U, 7U, 0U}[number / 2 % 4];
+    shape.restart_rows = number / 2 % 4 == 3 ? 1 : 0;
+    return shape;
+}
+
+constexpr std::array<std::array<int, 2>, 7> samplings{
+    {{1, 1}, {2, 1}, {1, 2}, {2, 2}, {4, 1}, {1, 4}, {4, 2}}};
+
+TEST(JpegDc, EverySamplingAndQuality) {
+    unsigned number = 0;
+    for (const auto& [h, v] : samplings) {
+        for (const int quality : {1, 10, 30, 50, 75, 85, 90, 95, 98, 100}) {
+            for (const unsigned noise : {1U, 32U, 256U}) {
+                for (int i = 0; i < 3; ++i) {
+                    ASSERT_NO_FATAL_FAILURE(expect_taken(with_coding({.width = 213,
+                                                                      .height = 157,
+                                                                      .h_sampling = h,
+                                                                      .v_sampling = v,
+                                                                      .quality = quality,
+                                                                      .noise = noise},
+                                                                     number++)));
+                }
+            }
+        }
+    }
+}
+
+TEST(JpegDc, EverySmallSize) {
+    unsigned number = 0;
+    for (const auto& [h, v] : samplings) {
+        for (std::uint32_t width = 1; width <= 70; ++width) {
+            for (std::uint32_t height = 1; height <= 34; height += 1 + number % 4) {
+                ASSERT_NO_FATAL_FAILURE(expect_taken(with_coding(
+                    {.width = width, .height = height, .h_sampling = h, .v_sampling = v},
+                    number++)));
+            }
+        }
+    }
+}
+
+TEST(JpegDc, GreyOfAnySampling) {
+    unsigned number = 0;
+    for (const auto& [h, v] : samplings) {
+        for (const auto& [width, height] :
+             {std::pair{1U, 1U}, {8U, 8U}, {9U, 17U}, {100U, 131U}, {331U, 20U}}) {
+            for (int i = 0; i < 8; ++i) {
+                ASSERT_NO_FATAL_FAILURE(expect_taken(with_coding({.width = width,
+                                                                  .height = height,
+                                                                  .pixels = JCS_GRAYSCALE,
+                                                                  .stored = JCS_GRAYSCALE,
+                                                                  .h_sampling = h,
+                                                                  .v_sampling = v},
+                                                                 number++)));
+            }
+        }
+    }
+}
+
+TEST(JpegDc, SamplingFactorsWithCommonDivisors) {
+    for (const auto& [h, v, h_chroma, v_chroma] :
+         {std::array{2, 2, 1, 2}, {2, 1, 2, 1}, {1, 3, 1, 3}, {3, 1, 1, 1}, {2, 2, 2, 1}}) {
+        ASSERT_NO_FATAL_FAILURE(expect_taken({.width = 133,
+                                              .height = 75,
+                                              .h_sampling = h,
+                                              .v_sampling = v,
+                                              .h_chroma = h_chroma,
+                                              .v_chroma = v_chroma}));
+    }
+}
+
+// More than a window of the data, with segments that end anywhere in it.
+TEST(JpegDc, LargeImages) {
+    for (const unsigned restart_mcus : {0U, 1U, 50U, 1000U, 5000U}) {
+        for (const auto& [h, v] : {std::pair{1, 1}, {2, 2}}) {
+            for (const int quality : {80, 100}) {
+                ASSERT_NO_FATAL_FAILURE(expect_taken({.width = 1021,
+                                                      .height = 803,
+                                                      .h_sampling = h,
+                                                      .v_sampling = v,
+                                                      .quality = quality,
+                                                      .restart_mcus = restart_mcus,
+                                                      .noise = 200}));
+            }
+        }
+    }
+}
+
+// No code but those of small DC differences is found in one look.
+TEST(JpegDc, LongCodes) {
+    for (const auto& [h, v] : {std::pair{1, 1}, {2, 2}}) {
+        for (const int quality : {20, 90, 100}) {
+            ASSERT_NO_FATAL_FAILURE(expect_taken({.width = 517,
+                                                  .height = 300,
+                                                  .h_sampling = h,
+                                                  .v_sampling = v,
+                                                  .quality = quality,
+                                                  .long_codes = true,
+                                                  .noise = 256}));
+        }
+    }
+}
+
+TEST(JpegDc, CommittedImages) {
+    int taken = 0;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::filesystem::path(VAMHASH_TEST_DATA) / "images")) {
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with("jpeg-")) {
+            continue;
+        }
+        const Bytes image = golden_image(name);
+        PictureSink expected;
+        PictureSink sink;
+        decode_jpeg(image, {.fast = true}, expected, Isa::scalar, 1);
+        decode_jpeg(image, {.fast = true}, sink, best_isa(), 1);
+        ASSERT_EQ(sink.picture.pixels, expected.picture.pixels) << name;
+        if (!name.starts_with("jpeg-container")) { // which may begin with another image's tables
+            taken += dc_picture(image).has_value() ? 1 : 0;
+        }
+    }
+    EXPECT_GT(taken, 100);
+}
+
+TEST(JpegDc, OthersAreLeftToLibjpeg) {
+    for (const JpegShape& shape :
+         {JpegShape{.progressive = true}, JpegShape{.arithmetic = true},
+          JpegShape{.scan_per_component = true},
+          JpegShape{.stored = JCS_RGB, .h_sampling = 1, .v_sampling = 1},
+          JpegShape{.pixels = JCS_CMYK, .stored = JCS_CMYK, .h_sampling = 1, .v_sampling = 1},
+          // Luma that libjpeg enlarges, or scales by 1/4 itself.
+          JpegShape{.h_sampling = 1, .v_sampling = 1, .h_chroma = 2},
+          JpegShape{.h_sampling = 1, .v_sampling = 1, .h_chroma = 2, .v_chroma = 2}}) {
+        const Bytes image = make_jpeg(shape);
+        EXPECT_FALSE(dc_picture(image).has_value());
+        PictureSink expected;
+        PictureSink sink;
+        decode_jpeg(image, {.fast = true}, expected, Isa::scalar, 1);
+        decode_jpeg(image, {.fast = true}, sink, best_isa(), 1);
+        EXPECT_EQ(sink.picture.pixels, expected.picture.pixels);
+    }
+}
+
+/// All that decoding an image leaves behind.
+struct Outcome {
+    ImageStatus status = ImageStatus::ok;
+    std::string message; // of what is wrong, error or not
+    std::uint32_t width = 0;
+    Bytes pixels;
+
+    bool operator==(const Outcome&) const = default;
+};
+
+Outcome outcome_of(const Bytes& image, bool keep_truncated, Isa isa) {
+    PictureSink sink;
+    Outcome outcome;
+    try {
+        outcome.message =
+            decode_jpeg(image,
+                        {.fast = true, .keep_truncated = keep_truncated, .max_pixels = 1'000'000},
+                        sink, isa, 1)
+                .truncated;
+        EXPECT_TRUE(sink.picture.complete());
+        outcome.width = sink.picture.width;
+        outcome.pixels = sink.picture.pixels;
+    } catch (const ImageError& error) {
+        outcome.status = error.status();
+        outcome.message = error.what();
+    }
+    return outcome;
+}
+
+/// Counts of images compared.
+struct Compared {
+    int good = 0;
+    int kept = 0;
+    int bad = 0;
+};
+
+/// Expects an image to come to the same with and without decode_dc.
+void expect_same(const Bytes& image, Compared& compared) {
+    for (const bool keep_truncated : {false, true}) {
+        const Outcome expected = outcome_of(image, keep_truncated, Isa::scalar);
+        const Outcome outcome = outcome_of(image, keep_truncated, best_isa());
+        ASSERT_EQ(outcome, expected) << outcome.message << " / " << expected.message;
+        ++(outcome.status != ImageStatus::ok ? compared.bad
+           : outcome.message.empty()         ? compared.good
+                                             : compared.kept);
+    }
+}
+
+/// Small images that have what can be damaged.
+std::vector<Bytes> victims() {
+    std::vector<Bytes> images;
+    for (unsigned number = 0; number < 8; ++number) {
+        const auto& [h, v] = samplings[number % samplings.size()];
+        images.push_back(make_jpeg(with_coding(
+            {.width = 61, .height = 43, .h_sampling = h, .v_sampling = v, .quality = 60}, number)));
+    }
+    images.push_back(make_jpeg({.width = 40,
+                                .height = 30,
+                                .pixels = JCS_GRAYSCALE,
+                                .stored = JCS_GRAYSCALE,
+                                .h_sampling = 1,
+                                .v_sampling = 1,
+                                .restart_mcus = 3}));
+    images.push_back(make_jpeg({.width = 40, .height = 30, .long_codes = true, .noise = 256}));
+    return images;
+}
+
+TEST(JpegDc, CutAnywhere) {
+    Compared compared;
+    for (const Bytes& image : victims()) {
+        for (std::size_t size = 2; size < image.size(); ++size) {
+            const Bytes cut(image.begin(), image.begin() + static_cast<std::ptrdiff_t>(size));
+            ASSERT_NO_FATAL_FAILURE(expect_same(cut, compared)) << size;
+            // Ended all the same.
+            ASSERT_NO_FATAL_FAILURE(expect_same(joined({cut, {0xFF, JPEG_EOI}}), compared)) << size;
+        }
+    }
+    EXPECT_GT(compared.bad, 1000);
+    EXPECT_GT(compared.kept, 1000);
+}
+
+TEST(JpegDc, FlippedBits) {
+    Compared compared;
+    for (const Bytes& image : victims()) {
+        for (std::size_t bit = 0; bit < image.size() * 8; bit += 5) {
+            Bytes damaged = image;
+            damaged[bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
+            ASSERT_NO_FATAL_FAILURE(expect_same(damaged, compared)) << bit;
+        }
+    }
+    EXPECT_GT(compared.good, 1000);
+    EXPECT_GT(compared.bad, 1000);
+}
+
+TEST(JpegDc, BytesThatAreTooMany) {
+    Compared compared;
+    for (const Bytes& image : victims()) {
+        for (std::size_t at = find_marker(image, 0xDA); at <= image.size(); at += 3) {
+            for (const Bytes& inserted :
+                 {Bytes{0}, Bytes{0xFF}, Bytes{0xFF, 0}, Bytes{0xFF, JPEG_RST0},
+                  Bytes{0xFF, JPEG_EOI}, Bytes{0xFF, 0xFF, 0xFF}, Bytes(40, 0x55)}) {
+                ASSERT_NO_FATAL_FAILURE(expect_same(with_inserted(image, at, inserted), compared))
+                    << at << " " << int{inserted.back()};
+            }
+        }
+    }
+    EXPECT_GT(compared.good, 1000);
+    EXPECT_GT(compared.bad, 1000);
+}
+
+TEST(JpegDc, RandomDamage) {
+    std::mt19937 random(7);
+    const std::vector<Bytes> images = victims();
+    Compared compared;
+    for (int round = 0; round < 20'000; ++round) {
+        Bytes image = images[random() % images.size()];
+        for (unsigned i = 0; i <= random() % 4; ++i) {
+            image[random() % image.size()] = static_cast<std::uint8_t>(random());
+        }
+        ASSERT_NO_FATAL_FAILURE(expect_same(image, compared)) << round;
+    }
+    EXPECT_GT(compared.good, 1000);
+    EXPECT_GT(compared.bad, 1000);
+}
+
+} // namespace
+} // namespace vamhash
