@@ -55,9 +55,9 @@ $(DATA_built): $(INSTALL_SCRIPT_PARTS) vamhash.control Makefile
 CMAKE ?= cmake
 ENGINE_BUILD ?= build/engine
 ENGINE = $(ENGINE_BUILD)/src/engine/vamhash-engine
-# Each is built where its library is found; without one, the engine has a join method or some image
-# formats less.
-PLUGINS = vamhash_faiss.so vamhash_heif.so vamhash_raw.so
+# Each is built where its library is found; without one, the engine has a join method, some image
+# formats or a kind of devices less.
+PLUGINS = vamhash_faiss.so vamhash_heif.so vamhash_raw.so vamhash_opencl.so vamhash_cuda.so
 
 all: engine
 

@@ -39,7 +39,8 @@ done
 mkdir -p "$build"
 {
 	cmake -S . -B "$build" -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-		-DVAMHASH_FUZZ=ON -DVAMHASH_FAISS=OFF &&
+		-DVAMHASH_FUZZ=ON -DVAMHASH_FAISS=OFF -DVAMHASH_OPENCL=OFF \
+		-DVAMHASH_CUDA=OFF &&
 		cmake --build "$build" --parallel "$(nproc)"
 } >"$build/build.log" 2>&1 || {
 	cat "$build/build.log"

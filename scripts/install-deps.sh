@@ -2,18 +2,21 @@
 # Installs what vamhash needs from Debian's (12 or later) or Ubuntu's (24.04 or later) packages.
 # The one place that names packages.
 #
-#   scripts/install-deps.sh [build] [faiss] [test] [fuzz] [bench] [demo] [arm64]   (default: build)
+#   scripts/install-deps.sh [build] [faiss] [opencl] [test] [fuzz] [bench] [demo] [arm64]
 #
-# faiss is what the join method of that name is built with; without it, everything else is built.
+# The default is build. faiss is what the join method of that name is built with, opencl what the
+# device backend of that name is; without them, everything else is built.
 set -euo pipefail
 
 build=(build-essential cmake pkg-config postgresql postgresql-server-dev-all libjpeg-dev libpng-dev
 	libwebp-dev libtiff-dev libgif-dev libheif-dev libraw-dev libseccomp-dev)
 # Its static library, which is linked, needs LAPACK.
 faiss=(libfaiss-dev liblapack-dev)
+opencl=(ocl-icd-opencl-dev opencl-headers)
+# PoCL is OpenCL on the CPU: the device code's tests need no GPU.
 # IPC::Run is what PostgreSQL's Perl test modules need; the venv holds the pinned ImageHash;
 # clang finds OpenMP's header in libomp-dev.
-test=("${faiss[@]}" libomp-dev libgtest-dev libipc-run-perl python3-venv clang clang-format clang-tidy)
+test=("${faiss[@]}" "${opencl[@]}" pocl-opencl-icd libomp-dev libgtest-dev libipc-run-perl python3-venv clang clang-format clang-tidy)
 # libFuzzer comes with clang's run-time libraries; Python makes what fuzzing starts from.
 fuzz=(clang libclang-rt-dev python3)
 bench=(libbenchmark-dev "${faiss[@]}")
@@ -25,12 +28,12 @@ arm64=(cmake g++-aarch64-linux-gnu googletest qemu-user-static)
 wanted=()
 for group in "${@:-build}"; do
 	case $group in
-	build | faiss | test | fuzz | bench | demo | arm64)
+	build | faiss | opencl | test | fuzz | bench | demo | arm64)
 		declare -n packages=$group
 		wanted+=("${packages[@]}")
 		;;
 	*)
-		echo "usage: $0 [build] [faiss] [test] [fuzz] [bench] [demo] [arm64]" >&2
+		echo "usage: $0 [build] [faiss] [opencl] [test] [fuzz] [bench] [demo] [arm64]" >&2
 		exit 2
 		;;
 	esac

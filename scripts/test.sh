@@ -76,9 +76,10 @@ sanitized_tests() {
 	local name=$1 sanitizers=$2
 	shift 2
 	begin "build with -fsanitize=$sanitizers"
-	# FAISS and its OpenMP are built without, and so would be reported.
+	# FAISS and its OpenMP are built without, and so would be reported; so are drivers.
 	build_tests "build/sanitize-$name" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-		-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DVAMHASH_FAISS=OFF -DVAMHASH_SANITIZE="$sanitizers"
+		-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DVAMHASH_FAISS=OFF -DVAMHASH_OPENCL=OFF \
+		-DVAMHASH_CUDA=OFF -DVAMHASH_SANITIZE="$sanitizers"
 	begin "unit tests with -fsanitize=$sanitizers"
 	VAMHASH_TEST_SMALL=1 unit_tests "build/sanitize-$name" "$@"
 }

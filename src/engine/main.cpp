@@ -1,5 +1,7 @@
-// vamhash-engine: started by vamhash.so in the roles decode and compute; `hash` is for people.
+// vamhash-engine: started by vamhash.so in the roles decode and compute; `hash` and `devices` are
+// for people.
 #include "codec/format.h"
+#include "device/device.h"
 #include "engine/hash_image.h"
 #include "engine/process.h"
 #include "engine/sandbox.h"
@@ -21,6 +23,8 @@ static constexpr const char* usage =
     "usage: vamhash-engine hash [--fast] [--orient] FILE...\n"
     "           prints dhash, ahash, whash, phash, whash16, width, height, format and name of "
     "each\n"
+    "       vamhash-engine devices\n"
+    "           prints the devices that there are, or why there are none\n"
     "       vamhash-engine --version\n"
     "       vamhash-engine decode|compute BACKEND_PID IDLE_SECONDS [MEMORY_MB]\n"
     "           serves the backend on descriptor 3 (started by the extension, not by hand)\n";
@@ -93,10 +97,29 @@ static int hash_files(std::span<char*> arguments) {
     return status;
 }
 
+/// Prints a line for each device, and one for each backend that has none.
+static void print_devices() {
+    for (const DeviceListing& listing : list_devices()) {
+        const plugin::DeviceProperties& device = listing.properties;
+        if (listing.number < 0) {
+            std::printf("%s: none: %s\n", listing.backend.c_str(), device.reason);
+            continue;
+        }
+        std::printf("%s %d: %s, %" PRIu64 " MB, capability %s, driver %s%s%s\n",
+                    listing.backend.c_str(), listing.number, device.name, device.memory_bytes >> 20,
+                    device.capability, device.driver,
+                    device.usable != 0 ? "" : "; not usable: ", device.reason);
+    }
+}
+
 int main(int argc, char** argv) {
     const std::string_view command = argc > 1 ? argv[1] : "";
     if (command == "--version" && argc == 2) {
         std::puts("vamhash-engine " VAMHASH_VERSION);
+        return 0;
+    }
+    if (command == "devices" && argc == 2) {
+        print_devices();
         return 0;
     }
     if (command == "hash" && argc > 2) {

@@ -1,0 +1,86 @@
+#include "device/device.h"
+
+#include <array>
+#include <limits>
+
+namespace vamhash {
+
+using plugin::DeviceStatus;
+
+namespace {
+
+[[noreturn]] void fail(DeviceStatus status, const std::string& message) {
+    if (status == DeviceStatus::out_of_memory) {
+        throw DeviceMemoryExceeded(message);
+    }
+    throw DeviceFailed(message);
+}
+
+plugin::OpenDevice* open_device(const plugin::DeviceBackend& backend, std::uint32_t number) {
+    std::array<char, 256> message{};
+    plugin::OpenDevice* device = nullptr;
+    const DeviceStatus status = backend.open(number, &device, message.data(), message.size());
+    if (status != DeviceStatus::done) {
+        fail(status, message.data());
+    }
+    return device;
+}
+
+} // namespace
+
+DeviceMemory::DeviceMemory(Device& device, std::uint64_t bytes) : bytes_(bytes) {
+    plugin::DeviceArray* array = nullptr;
+    device.check(device.backend_.allocate(device.device_.get(), bytes, &array));
+    array_ = {array, {&device.backend_, device.device_.get()}};
+}
+
+Device::Device(const plugin::DeviceBackend& backend, std::uint32_t number)
+    : backend_(backend), number_(number), device_(open_device(backend, number), backend.close) {
+    backend.describe(number, &properties_);
+}
+
+std::string Device::name() const {
+    return std::string(backend_.name) + " " + std::to_string(number_) + ": " + properties_.name;
+}
+
+void Device::clear(DeviceMemory& memory, std::uint64_t bytes, std::uint32_t queue) {
+    check(backend_.clear(device_.get(), queue, memory.array_.get(), bytes));
+}
+
+void Device::launch(plugin::Kernel kernel, std::uint64_t groups, std::uint32_t group_size,
+                    std::initializer_list<DeviceArgument> arguments, std::uint32_t queue) {
+    if (groups > std::numeric_limits<std::int32_t>::max()) {
+        throw std::invalid_argument("a launch takes up to 2147483647 groups, not " +
+                                    std::to_string(groups));
+    }
+    std::vector<plugin::KernelArgument> plain;
+    plain.reserve(arguments.size());
+    for (const DeviceArgument& argument : arguments) {
+        plain.push_back({argument.memory_ != nullptr ? argument.memory_->array_.get() : nullptr,
+                         &argument.number_, argument.size_});
+    }
+    check(backend_.launch(device_.get(), queue, kernel, static_cast<std::uint32_t>(groups),
+                          group_size, plain.data(), plain.size()));
+}
+
+void Device::finish(std::uint32_t queue) {
+    check(backend_.finish(device_.get(), queue));
+}
+
+void Device::write_bytes(DeviceMemory& to, std::span<const std::byte> bytes, std::uint32_t queue) {
+    check(backend_.write(device_.get(), queue, to.array_.get(), 0, bytes.data(), bytes.size()));
+}
+
+void Device::read_bytes(const DeviceMemory& from, std::uint64_t offset, std::span<std::byte> bytes,
+                        std::uint32_t queue) {
+    check(
+        backend_.read(device_.get(), queue, from.array_.get(), offset, bytes.data(), bytes.size()));
+}
+
+void Device::check(DeviceStatus status) const {
+    if (status != DeviceStatus::done) {
+        fail(status, backend_.fault(device_.get()));
+    }
+}
+
+} // namespace vamhash

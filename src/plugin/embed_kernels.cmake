@@ -1,0 +1,30 @@
+# Writes the kernels of FOLDER as a string of C++ to OUTPUT: the text of FIRST with each #include of a
+# file of the folder replaced by that file's text.
+function(expand file result)
+  file(READ ${FOLDER}/${file} text)
+  string(REGEX MATCHALL "#include \"[a-z_]+\\.h\"" includes "${text}")
+  foreach(include ${includes})
+    string(REGEX REPLACE "#include \"(.*)\"" "\\1" included "${include}")
+    expand(${included} included_text)
+    # One at a time: a file may be included twice, and reads differently each time.
+    string(FIND "${text}" "${include}" place)
+    string(LENGTH "${include}" length)
+    math(EXPR rest "${place} + ${length}")
+    string(SUBSTRING "${text}" 0 ${place} before)
+    string(SUBSTRING "${text}" ${rest} -1 after)
+    set(text "${before}${included_text}${after}")
+  endforeach()
+  set(${result} "${text}" PARENT_SCOPE)
+endfunction()
+
+expand(${FIRST} text)
+set(string "#pragma once\n\nstatic constexpr const char* kernel_source =\n")
+# A compiler need not take long strings: piece by piece.
+string(LENGTH "${text}" length)
+set(at 0)
+while(at LESS length)
+  string(SUBSTRING "${text}" ${at} 8000 piece)
+  string(APPEND string "R\"KERNELS(${piece})KERNELS\"\n")
+  math(EXPR at "${at} + 8000")
+endwhile()
+file(WRITE ${OUTPUT} "${string};\n")
