@@ -16,7 +16,7 @@ use VamhashTest;
 
 plan skip_all => 'needs /proc' unless -r '/proc/self/stat';
 
-my $node = start_node('main', "deadlock_timeout = 100ms\n");
+my $node = start_node('main', "deadlock_timeout = 100ms\nrestart_after_crash = on\n");
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my $session = VamhashTest::Session->new($node);
 
@@ -198,8 +198,9 @@ cmp_ok($kills, '>', 1, 'engines were there to be killed');
 is_complete('engines killed');
 $caller->quit;
 
-# A session that is terminated, one whose client vanishes, a server that crashes.
-foreach my $end ('terminated', 'vanished', 'crashed')
+# A session that is terminated, one whose client vanishes, a backend that is killed, with which all
+# others are lost while the server recovers, and a server that crashes.
+foreach my $end ('terminated', 'vanished', 'killed', 'crashed')
 {
 	fill_photos();
 	$caller = begin_slow_call(0.002);
@@ -214,6 +215,15 @@ foreach my $end ('terminated', 'vanished', 'crashed')
 		# The server notices when it has something to say; then it ends as if terminated.
 		$caller->vanish;
 		$session->value('SELECT pg_terminate_backend(' . $caller->pid . ')');
+	}
+	elsif ($end eq 'killed')
+	{
+		kill 'KILL', $caller->pid;
+		ok(wait_for(sub { slurp_file($node->logfile) =~ /was terminated by signal 9/ }),
+			"$end: the server has noticed");
+		$_->vanish foreach $caller, $session;
+		ok($node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()'), "$end: it is back");
+		$session = VamhashTest::Session->new($node);
 	}
 	else
 	{
@@ -280,6 +290,7 @@ foreach my $case (
 
 $_->quit foreach $holder, $session;
 $node->stop;
-unlike(slurp_file($node->logfile), qr/PANIC|TRAP|deadlock detected|terminated by signal/, 'nothing worse in the log');
+my @deaths = slurp_file($node->logfile) =~ /^.*(?:PANIC|TRAP|deadlock detected|terminated by signal).*$/gm;
+is(scalar(@deaths), 1, 'one backend was killed, and nothing worse is in the log') or diag @deaths;
 
 done_testing();
