@@ -36,7 +36,7 @@ call="SELECT count(*), count(dhash) FROM hash_query('SELECT key, path FROM many'
 
 # Prints what a field of /proc says of a process, in kB.
 memory_of() { # PID FIELD
-	sed -n "s/^$2: *\([0-9]*\) kB/\1/p" "/proc/$1/status" 2>/dev/null || true
+	sed -n "s/^$2:[[:space:]]*\([0-9]*\) kB/\1/p" "/proc/$1/status" 2>/dev/null || true
 }
 
 echo "# $(lscpu | sed -n 's/^Model name: *//p' | head -n 1), $(nproc) processors; load $(cut -d ' ' -f 1 /proc/loadavg)"
