@@ -21,7 +21,7 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 # One subject a test; the list is the order in which a reader learns the product.
 REGRESS = extension phash64 phash64_opclass hamming hamming_estimate image bulk hash_catalog flat_hash similar_pairs \
-	similar_pairs_between similar_groups join_settings progress statistics
+	similar_pairs_between similar_groups join_settings devices progress statistics
 REGRESS_OPTS = --load-extension=$(EXTENSION)
 
 # PostgreSQL's headers as system headers, so that only our own code is warned of.

@@ -4,7 +4,7 @@ CREATE FUNCTION vamhash_jobs(
 	OUT pid integer, OUT role oid, OUT database oid, OUT kind text, OUT phase text,
 	OUT done bigint, OUT total bigint, OUT phase_started timestamptz, OUT started timestamptz,
 	OUT rows bigint, OUT candidates bigint, OUT pairs bigint, OUT estimated_pairs bigint,
-	OUT bad bigint, OUT bytes bigint
+	OUT bad bigint, OUT bytes bigint, OUT device text
 ) RETURNS SETOF record
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
 COMMENT ON FUNCTION vamhash_jobs() IS 'running jobs, for the view vamhash_progress';
@@ -14,7 +14,7 @@ SELECT j.pid, r.rolname AS role, d.datname AS database, j.kind, j.phase, j.done,
 	j.bad,
 	-- By the clock: now() stands still in a transaction that watches.
 	j.done / nullif(extract(epoch FROM clock_timestamp() - j.phase_started), 0)::float8 AS per_second,
-	j.bytes, NULL::text AS device, j.started,
+	j.bytes, j.device, j.started,
 	j.rows, j.candidates, j.pairs, j.estimated_pairs
 FROM vamhash_jobs() j
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = j.role
@@ -35,7 +35,8 @@ COMMENT ON COLUMN vamhash_progress.bad IS 'of the images that are done, those wh
 COMMENT ON COLUMN vamhash_progress.per_second IS
 	'done, divided by the seconds since this phase began: its mean speed up to this moment';
 COMMENT ON COLUMN vamhash_progress.bytes IS 'bytes of images given to the engine';
-COMMENT ON COLUMN vamhash_progress.device IS 'device that computes';
+COMMENT ON COLUMN vamhash_progress.device IS
+	'device that computes: cpu, or its backend, number and name; NULL while nothing does';
 COMMENT ON COLUMN vamhash_progress.started IS 'when the job began';
 COMMENT ON COLUMN vamhash_progress.rows IS
 	'rows read so far; those with a NULL hash, which are left out, are not counted';

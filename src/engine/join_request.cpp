@@ -23,6 +23,7 @@ void write_progress(Channel& channel, std::uint32_t id, const JoinProgress& prog
         .candidates = progress.candidates,
         .pairs = progress.pairs,
         .estimated_pairs = progress.estimated_pairs,
+        .device = {},
     };
     channel.write_struct(protocol::Operation::progress, id, payload);
     channel.flush(); // it is news now or never
@@ -131,6 +132,14 @@ void write_join_done(Channel& channel, std::uint32_t id, const JoinReport& repor
         .threads = report.threads,
         .isa = {},
         .scheme = {},
+        .device_bytes = 0,
+        .device_seconds = 0,
+        .device_tables = 0,
+        .fallbacks = 0,
+        .holds_device = 0,
+        .unused = 0,
+        .device = {},
+        .fallback = {},
     };
     report.isa.copy(done.isa, sizeof done.isa - 1);
     report.scheme.copy(done.scheme, sizeof done.scheme - 1);

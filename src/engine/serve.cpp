@@ -1,5 +1,6 @@
 #include "engine/serve.h"
 
+#include "engine/devices_job.h"
 #include "engine/groups_job.h"
 #include "engine/hash_job.h"
 #include "engine/images_job.h"
@@ -46,6 +47,11 @@ static void answer(Channel& channel, Role role, const protocol::FrameHeader& beg
     case Operation::begin_groups:
         if (role == Role::compute) {
             return answer_groups(channel, begin);
+        }
+        break;
+    case Operation::begin_devices:
+        if (role == Role::compute) {
+            return answer_devices(channel, begin);
         }
         break;
     default:

@@ -54,7 +54,15 @@ using namespace vamhash::protocol;
  */
 #define IDLE_MARGIN_MS(idle_seconds) Min(1000, (idle_seconds) *500)
 
-#define MAX_BEGIN_LENGTH 64
+#define MAX_BEGIN_LENGTH 128
+
+/* Whether an engine holds a device, as far as its backend knows. */
+typedef enum DeviceHold
+{
+	HOLDS_NONE,
+	MAY_HOLD, /* one was granted, and no DONE has told what became of it */
+	HOLDS_ONE,
+} DeviceHold;
 
 struct Engine
 {
@@ -65,6 +73,8 @@ struct Engine
 	bool busy;
 	bool deaf;				/* it takes nothing more; what it has said can still be received */
 	SubTransactionId subid; /* that the running request belongs to */
+	DeviceHold hold;
+	bool asked_device; /* in this request */
 	uint32 request_id;
 	uint64 results;	  /* bytes of RESULT payload read, this request */
 	uint64 waited_us; /* for it, since the request began or gave its last RESULT */
@@ -183,6 +193,10 @@ FaultSqlState(uint16 fault)
 		return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 	case Fault::method_missing:
 		return ERRCODE_FEATURE_NOT_SUPPORTED;
+	case Fault::no_device:
+		return ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+	case Fault::device_failed:
+		return ERRCODE_SYSTEM_ERROR;
 	default:
 		return ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
 	}
@@ -248,27 +262,55 @@ WaitForEngine(Engine *engine, int socket_event)
 	WaitForSocket(engine, socket_event, MayWaitMs(engine));
 }
 
-/* Send all of a message made of several pieces; `pieces` is used up. */
+/* Room for the control message that passes a descriptor. */
+typedef union PassedFile
+{
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(int))];
+} PassedFile;
+
+/* Have a message pass an open file by its first byte; -1: none. `passed` must live as long as it. */
 static void
-SendPieces(Engine *engine, struct iovec *pieces, int count)
+PassFile(struct msghdr *message, PassedFile *passed, int file)
+{
+	if (file < 0)
+		return;
+	memset(passed, 0, sizeof(*passed));
+	message->msg_control = passed;
+	message->msg_controllen = sizeof(passed->bytes);
+	passed->header.cmsg_level = SOL_SOCKET;
+	passed->header.cmsg_type = SCM_RIGHTS;
+	passed->header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&passed->header), &file, sizeof(int));
+}
+
+/* Send all of a message made of several pieces, with an open file or -1; `pieces` is used up. */
+static void
+SendPieces(Engine *engine, struct iovec *pieces, int count, int file)
 {
 	while (count > 0)
 	{
 		struct msghdr message = {};
+		PassedFile passed;
 		ssize_t sent;
 
 		message.msg_iov = pieces;
 		message.msg_iovlen = count;
+		PassFile(&message, &passed, file);
 		sent = sendmsg(engine->socket, &message, MSG_NOSIGNAL);
 		if (sent < 0)
 		{
 			if (errno == EINTR)
 				continue;
-			if (errno != EAGAIN && errno != EWOULDBLOCK)
+			if (errno == ETOOMANYREFS)
+				WaitForSocket(engine, 0, 1); /* too many files are under way in all: others end */
+			else if (errno != EAGAIN && errno != EWOULDBLOCK)
 				ReportEngineEnd(engine);
-			WaitForEngine(engine, WL_SOCKET_WRITEABLE);
+			else
+				WaitForEngine(engine, WL_SOCKET_WRITEABLE);
 			continue;
 		}
+		file = -1;
 		while (count > 0 && (Size) sent >= pieces->iov_len)
 		{
 			sent -= pieces->iov_len;
@@ -638,6 +680,13 @@ FaultHint(uint16 fault)
 		return "A superuser may raise \"vamhash.memory_limit\".";
 	case Fault::method_missing:
 		return "Install it beside the engine, or set \"vamhash.join_method\" to auto.";
+	case Fault::no_device:
+		return "vamhash_devices() shows what there is. With \"vamhash.gpu\" set to auto, the CPU "
+			   "does the work.";
+	case Fault::device_failed:
+		return "The engine was stopped; the next call starts a new one. With \"vamhash.gpu\" set "
+			   "to "
+			   "auto, the CPU takes over.";
 	default:
 		return NULL;
 	}
@@ -658,7 +707,7 @@ ThrowFault(uint16 fault, const char *message, const char *said)
 					hint != NULL ? errhint("%s", hint) : 0));
 }
 
-/* Read the message of an ERROR frame, free the engine for its next request, and raise it. */
+/* Read the message of an ERROR frame, free the engine for its next request or end it, and raise it. */
 [[noreturn]] static void
 RaiseEngineError(Engine *engine, const FrameHeader *header)
 {
@@ -671,7 +720,13 @@ RaiseEngineError(Engine *engine, const FrameHeader *header)
 	if (!pg_verify_mbstr(PG_UTF8, message, header->length, true))
 		ReportProtocolViolation(engine, "an error message is not UTF-8");
 	message = pg_any_to_server(message, header->length, PG_UTF8);
-	ReleaseEngine(engine);
+	if (engine->hold == HOLDS_ONE)
+		engine->hold = MAY_HOLD;
+	/* What a device that has failed leaves of its context is not worked with again. */
+	if (header->status == (uint16) Fault::device_failed)
+		KillEngine(engine);
+	else
+		ReleaseEngine(engine);
 	if (IsImageFault(header->status))
 		AddToTotal(TOTAL_IMAGE_ERRORS, 1);
 	detail = strchr(message, '\n');
@@ -693,11 +748,13 @@ EngineBegin(EngineRole role, Operation operation, const void *params, Size lengt
 	engine->results = 0;
 	engine->waited_us = 0;
 	engine->deaf = false;
+	engine->asked_device = false;
 	header = MakeHeader(engine, operation, length);
 	engine->begin_length = sizeof(header) + length;
 	Assert(engine->begin_length <= MAX_BEGIN_LENGTH);
 	memcpy(engine->begin, &header, sizeof(header));
-	memcpy(engine->begin + sizeof(header), params, length);
+	if (length > 0)
+		memcpy(engine->begin + sizeof(header), params, length);
 	return engine;
 }
 
@@ -732,7 +789,7 @@ EngineSendData(EngineRequest *request, const void *bytes, Size length, bool last
 		length -= part;
 		if (last && length == 0)
 			pieces[count++] = {&end, sizeof(end)};
-		SendPieces(request, pieces, count);
+		SendPieces(request, pieces, count, -1);
 	} while (length > 0);
 }
 
@@ -756,10 +813,22 @@ CheckDone(EngineRequest *request, const char *payload)
 	CheckNothingFollows(request, "bytes after DONE");
 }
 
+/* Check that an engine may ask for a device now. */
+static void
+NoteDeviceQuestion(EngineRequest *request)
+{
+	if (request->results > 0 || request->asked_device)
+		ReportProtocolViolation(request, "ASK_DEVICE too late, or twice");
+	if (request->hold == HOLDS_ONE)
+		ReportProtocolViolation(request, "ASK_DEVICE of an engine that holds a device");
+	CheckNothingFollows(request, "bytes after ASK_DEVICE");
+	request->asked_device = true;
+}
+
 /*
- * Wait for the next frame of the answer: RESULT, PROGRESS, ASK (which is the
- * caller's turn to send data) or DONE. What a payload says is the caller's to
- * check. An ERROR of the engine's is raised here.
+ * Wait for the next frame of the answer: RESULT, PROGRESS, ASK and ASK_DEVICE
+ * (which are the caller's turn to send) or DONE. What a payload says is the
+ * caller's to check. An ERROR of the engine's is raised here.
  */
 EngineReply
 EngineReceive(EngineRequest *request)
@@ -783,6 +852,10 @@ EngineReceive(EngineRequest *request)
 
 	case Operation::ask:
 		CheckNothingFollows(request, "bytes after ASK");
+		break;
+
+	case Operation::ask_device:
+		NoteDeviceQuestion(request);
 		break;
 
 	case Operation::done:
@@ -811,6 +884,62 @@ void
 EngineRejectReply(EngineRequest *request, const char *what)
 {
 	ReportProtocolViolation(request, what);
+}
+
+void
+EngineAnswerDevice(EngineRequest *request, int slot)
+{
+	DeviceGrant grant = {};
+	FrameHeader data = MakeHeader(request, Operation::data, sizeof(grant));
+	FrameHeader end = MakeHeader(request, Operation::end, 0);
+	struct iovec pieces[] = {{&data, sizeof(data)}, {&grant, sizeof(grant)}, {&end, sizeof(end)}};
+
+	grant.granted = slot >= 0 ? 1 : 0;
+	if (slot >= 0)
+		request->hold = MAY_HOLD;
+	SendPieces(request, pieces, lengthof(pieces), slot);
+}
+
+void
+EngineLetWait(EngineRequest *request, long timeout)
+{
+	char byte;
+	ssize_t got;
+
+	WaitForSocket(request, WL_SOCKET_READABLE, timeout);
+	got = recv(request->socket, &byte, 1, MSG_PEEK);
+	if (got > 0)
+		ReportProtocolViolation(request, "bytes after ASK_DEVICE");
+	if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+		ReportEngineEnd(request);
+}
+
+void
+EngineNoteDevice(EngineRequest *request, bool has_worked, bool is_held)
+{
+	if (request->hold == HOLDS_NONE && (has_worked || is_held))
+		ReportProtocolViolation(request, "a report of a device that was not granted");
+	request->hold = is_held ? HOLDS_ONE : HOLDS_NONE;
+}
+
+bool
+EngineEndIdleHolders(void)
+{
+	Engine *engine = engines;
+	bool any = false;
+
+	while (engine != NULL)
+	{
+		Engine *next = engine->next;
+
+		if (!engine->busy && engine->hold != HOLDS_NONE)
+		{
+			KillEngine(engine);
+			any = true;
+		}
+		engine = next;
+	}
+	return any;
 }
 
 uint32
@@ -842,24 +971,14 @@ Size
 EngineTrySend(EngineRequest *request, struct iovec *pieces, int count, int file)
 {
 	struct msghdr message = {};
-	alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+	PassedFile passed;
 	ssize_t sent;
 
 	if (request->deaf || !SendBegin(request))
 		return 0;
 	message.msg_iov = pieces;
 	message.msg_iovlen = count;
-	if (file >= 0)
-	{
-		struct cmsghdr *rights = (struct cmsghdr *) control;
-
-		message.msg_control = control;
-		message.msg_controllen = sizeof(control);
-		rights->cmsg_level = SOL_SOCKET;
-		rights->cmsg_type = SCM_RIGHTS;
-		rights->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(rights), &file, sizeof(int));
-	}
+	PassFile(&message, &passed, file);
 	sent = sendmsg(request->socket, &message, MSG_NOSIGNAL);
 	if (sent >= 0)
 		return sent;

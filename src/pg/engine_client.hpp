@@ -26,7 +26,7 @@ typedef struct Engine EngineRequest;
 /* One frame of the answer; its payload is good until the next one is received. */
 typedef struct EngineReply
 {
-	vamhash::protocol::Operation operation; /* result, progress, ask or done */
+	vamhash::protocol::Operation operation; /* result, progress, ask, ask_device, done */
 	const char *payload;
 	Size length;
 } EngineReply;
@@ -45,6 +45,21 @@ EngineCheckReply(EngineRequest *request, const char *violation)
 	if (violation != NULL)
 		EngineRejectReply(request, violation);
 }
+
+/*
+ * Answer ASK_DEVICE: grant the engine a device, and pass it the slot (device_slots.hpp) for it, or with
+ * -1 do not. The caller's descriptor remains the caller's.
+ */
+extern void EngineAnswerDevice(EngineRequest *request, int slot);
+
+/* Let an engine that has asked wait for its answer for so many milliseconds. */
+extern void EngineLetWait(EngineRequest *request, long timeout);
+
+/* Check and note what DONE says: whether a device has worked, and whether the engine still holds one. */
+extern void EngineNoteDevice(EngineRequest *request, bool has_worked, bool is_held);
+
+/* End this session's idle engines that may hold a device; was there any? */
+extern bool EngineEndIdleHolders(void);
 
 /*
  * For requests in which both ends speak at once: no call but EngineWait() waits, and an engine that

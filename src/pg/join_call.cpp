@@ -8,6 +8,9 @@
  * which is shown in vamhash_progress, and at its end a report, which is shown in
  * vamhash_stat. Neither has any part in the result, but both are checked: an engine
  * that sends nonsense there is not to be believed elsewhere.
+ *
+ * An engine that would use a device asks first (ASK_DEVICE), and gets one of the cluster's
+ * slots (device_slots.cpp). Where none is free, it uses the CPU, or the call waits.
  */
 #include "pg/postgres.hpp"
 #include "pg/join_call.hpp"
@@ -15,11 +18,13 @@
 extern "C"
 {
 #include "catalog/pg_type.h"
+#include "storage/fd.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
 
+#include "pg/device_slots.hpp"
 #include "pg/keyed_query.hpp"
 #include "pg/settings.hpp"
 #include "pg/statistics.hpp"
@@ -29,6 +34,9 @@ using namespace vamhash::protocol;
 
 /* Bytes of hashes collected before they are sent. */
 #define SEND_BUFFER_SIZE (256 * 1024)
+
+/* How often one looks for a free device. */
+#define DEVICE_POLL_MS 50
 
 /* A set of rows being sent. */
 typedef struct RowSender
@@ -59,7 +67,22 @@ CheckThreshold(int32 threshold)
 	return (uint8) threshold;
 }
 
-JoinSettings
+/* Which device a join may use, from the settings. */
+static DeviceSettings
+GetDeviceSettings(void)
+{
+	DeviceSettings settings = {};
+
+	settings.memory_limit = (uint64) vamhash_gpu_memory_limit * 1024;
+	settings.min_rows = vamhash_gpu_min_rows;
+	settings.use = vamhash_gpu;
+	settings.device_id = vamhash_device_id;
+	GetBackends(settings.backends);
+	return settings;
+}
+
+/* The limits and means of a join, from the settings. */
+static JoinSettings
 GetJoinSettings(void)
 {
 	JoinSettings settings = {};
@@ -68,7 +91,25 @@ GetJoinSettings(void)
 	settings.max_pairs = vamhash_max_pairs;
 	settings.threads = vamhash_threads;
 	settings.method = vamhash_join_method;
+	settings.device = GetDeviceSettings();
 	return settings;
+}
+
+/* Keep a join off devices where no engine may hold one. */
+static void
+ObeyDeviceBar(JoinCall *join)
+{
+	DeviceSettings *device = &join->settings.device;
+
+	if (vamhash_max_gpu_engines > 0 || device->use == (uint32) DeviceUse::off)
+		return;
+	if (device->use == (uint32) DeviceUse::on)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("a device must be used, and none may be"),
+						errdetail("\"vamhash.gpu\" is on, \"vamhash.max_gpu_engines\" is 0."),
+						errhint("With \"vamhash.gpu\" set to auto, the CPU does the work.")));
+	device->use = (uint32) DeviceUse::off;
+	join->devices_barred = true;
 }
 
 TypeCacheEntry *
@@ -105,6 +146,8 @@ BeginJoin(JoinCall *join, FunctionCallInfo fcinfo, const char *kind, Oid key_typ
 	join->key_type = key_type;
 	join->hash_type = GetHashType(fcinfo);
 	join->columns = columns;
+	join->settings = GetJoinSettings();
+	ObeyDeviceBar(join);
 	join->job = BeginJob(kind);
 	SetJobPhase(join->job, "reading rows", -1);
 	SetJobRows(join->job, 0);
@@ -201,6 +244,43 @@ ShowProgress(JoinCall *join, const EngineReply *reply)
 			   progress.estimated_pairs < 0 || progress.estimated_pairs > 9e18
 				   ? -1
 				   : (int64) progress.estimated_pairs);
+	SetJobDevice(join->job, progress.device[0] == '\0' ? "cpu" : progress.device);
+}
+
+/*
+ * Take a slot for the engine, if its backend may not be without a device: waits until there is one.
+ * An idle engine of this very session may hold the last one: that is ended, as nobody waits for it.
+ */
+static int
+TakeSlot(JoinCall *join)
+{
+	bool must = join->settings.device.use == (uint32) DeviceUse::on;
+	int slot = TakeDeviceSlot(must);
+
+	if (slot < 0 && EngineEndIdleHolders())
+		slot = TakeDeviceSlot(must);
+	if (slot >= 0 || !must)
+		return slot;
+	SetJobPhase(join->job, "waiting for a device", -1);
+	while ((slot = TakeDeviceSlot(must)) < 0)
+		EngineLetWait(join->request, DEVICE_POLL_MS);
+	SetJobPhase(join->job, "joining", -1);
+	join->phase = 0;
+	return slot;
+}
+
+/* Answer ASK_DEVICE. The slot is the engine's from then on. */
+static void
+AnswerDeviceQuestion(JoinCall *join)
+{
+	int slot;
+
+	if (join->settings.device.use == (uint32) DeviceUse::off)
+		EngineRejectReply(join->request, "ASK_DEVICE where no device may be used");
+	slot = TakeSlot(join);
+	EngineAnswerDevice(join->request, slot);
+	if (slot >= 0)
+		CloseTransientFile(slot);
 }
 
 /* Take the engine's report of a join that is done. */
@@ -214,6 +294,7 @@ TakeReport(JoinCall *join, const EngineReply *reply)
 	memcpy(report, reply->payload, sizeof(*report));
 	EngineCheckReply(join->request,
 					 check_report(*report, CountJoinRows(join, 0), CountJoinRows(join, 1)));
+	EngineNoteDevice(join->request, report->device[0] != '\0', report->holds_device != 0);
 }
 
 bool
@@ -227,6 +308,8 @@ ReceiveJoinReply(JoinCall *join, EngineReply *reply)
 		*reply = EngineReceive(join->request);
 		if (reply->operation == Operation::progress)
 			ShowProgress(join, reply);
+		else if (reply->operation == Operation::ask_device)
+			AnswerDeviceQuestion(join);
 		else if (reply->operation == Operation::done)
 		{
 			TakeReport(join, reply);
@@ -236,6 +319,38 @@ ReceiveJoinReply(JoinCall *join, EngineReply *reply)
 		else
 			return true;
 	}
+}
+
+/* Why a join was done by the CPU though a device was asked for; NULL if none was, or one did it. */
+static const char *
+FallbackReason(const JoinCall *join)
+{
+	if (join->report.fallback[0] != '\0')
+		return join->report.fallback;
+	if (join->devices_barred && CountAllRows(join) >= join->settings.device.min_rows)
+		return "\"vamhash.max_gpu_engines\" is 0";
+	return NULL;
+}
+
+/* Tell vamhash_stat which device did the work. */
+static void
+TellDevice(const JoinCall *join)
+{
+	const JoinDone *report = &join->report;
+	const char *fallback = FallbackReason(join);
+	bool on_device = report->device[0] != '\0';
+
+	SetLastText("last_device", on_device ? report->device : "cpu");
+	if (on_device)
+	{
+		SetLastInt("last_device_tables", report->device_tables);
+		SetLastInt("last_device_bytes", ShownCount(report->device_bytes));
+		SetLastSeconds("last_device_seconds", report->device_seconds);
+		AddToTotal(TOTAL_DEVICE_JOINS, 1);
+	}
+	if (fallback != NULL)
+		SetLastText("last_fallback", fallback);
+	AddToTotal(TOTAL_FALLBACKS, report->fallbacks);
 }
 
 /* Tell vamhash_stat of a join that is complete. */
@@ -266,6 +381,7 @@ CountJoin(const JoinCall *join, uint64 pairs)
 	SetLastSeconds("last_seconds_planning", report->planning_seconds);
 	SetLastSeconds("last_seconds_comparing", report->comparing_seconds);
 	SetLastSeconds("last_seconds_forming", report->forming_seconds);
+	TellDevice(join);
 	AddToTotal(TOTAL_JOINS, 1);
 	AddToTotal(TOTAL_ROWS, CountAllRows(join));
 	AddToTotal(TOTAL_PAIRS, pairs);

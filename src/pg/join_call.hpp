@@ -5,6 +5,7 @@
  *
  *		JoinCall join = {};
  *		BeginJoin(&join, fcinfo, "similar_pairs", key_type, columns);
+ *		params.settings = join.settings;
  *		join.request = EngineBegin(ENGINE_COMPUTE, ..., &params, sizeof(params));
  *		ReadJoinRows(&join, query);						(for each set of rows)
  *		while (ReceiveJoinReply(&join, &reply))			(RESULTs and ASKs)
@@ -29,6 +30,8 @@ typedef struct JoinCall
 	Oid key_type;
 	Oid hash_type;
 	int columns; /* hashes of a row */
+	vamhash::protocol::JoinSettings settings;
+	bool devices_barred; /* by vamhash.max_gpu_engines, where a device would be used */
 	EngineRequest *request;
 	KeyStore *keys[2]; /* of each set */
 	int sets;		   /* read so far */
@@ -43,13 +46,10 @@ typedef struct JoinCall
 /* Raise an error unless a threshold is a distance that 64-bit hashes can have. */
 extern uint8 CheckThreshold(int32 threshold);
 
-/* The limits and means of a join, from the settings. */
-extern vamhash::protocol::JoinSettings GetJoinSettings(void);
-
 /* The btree order of a type of keys, or an error that says what for one is needed. */
 extern TypeCacheEntry *GetKeyOrder(Oid key_type, const char *what_for);
 
-/* Begin a call: its job, and its clock. */
+/* Begin a call: its limits and means, from the settings, its job, and its clock. */
 extern void BeginJoin(JoinCall *join, FunctionCallInfo fcinfo, const char *kind, Oid key_type,
 					  int columns);
 
@@ -59,7 +59,10 @@ extern void ReadJoinRows(JoinCall *join, text *query);
 /* Number of rows of a set, 0 if there is none. */
 extern uint64 CountJoinRows(const JoinCall *join, int set);
 
-/* Receive the next RESULT or ASK; false once the engine is done, and free again. */
+/*
+ * Receive the next RESULT or ASK; false once the engine is done, and free again. An engine that asks
+ * for a device is answered here.
+ */
 extern bool ReceiveJoinReply(JoinCall *join, EngineReply *reply);
 
 /* End a call that is complete: count it for vamhash_stat and free what it holds. */

@@ -43,13 +43,13 @@ extern "C"
 }
 
 /*
- * Slots of the cluster: 24 kB, of the roughly 100 kB that PostgreSQL keeps spare for all modules
+ * Slots of the cluster: 32 kB, of the roughly 100 kB that PostgreSQL keeps spare for all modules
  * together. A session uses as many as it has calls inside one another.
  */
 #define JOB_SLOTS 128
 
 /* The number grows with every change of struct Job: sessions with different builds share nothing. */
-#define JOB_MEMORY_NAME "vamhash jobs 2"
+#define JOB_MEMORY_NAME "vamhash jobs 3"
 
 /* What readers see of a job. -1 stands for a number that is not known. */
 typedef struct JobState
@@ -69,6 +69,7 @@ typedef struct JobState
 	int64 estimated_pairs;
 	int64 bad;
 	int64 bytes;
+	char device[JOB_DEVICE_LENGTH]; /* empty: not known yet, or of no meaning */
 } JobState;
 
 /* A slot. On cache lines of its own: what one backend counts must not slow another. */
@@ -81,7 +82,7 @@ struct alignas(64) Job
 	JobState state;
 };
 
-static_assert(JOB_SLOTS * sizeof(Job) <= 24 * 1024, "too much of the spare shared memory");
+static_assert(JOB_SLOTS * sizeof(Job) <= 32 * 1024, "too much of the spare shared memory");
 
 /* The slots, once attached to. */
 static Job *jobs = NULL;
@@ -449,6 +450,16 @@ SetJobJoin(Job *job, int64 rows, int64 candidates, int64 pairs, int64 estimated_
 }
 
 void
+SetJobDevice(Job *job, const char *device)
+{
+	if (!IsOurs(job))
+		return;
+	BeginChange(job);
+	strlcpy(job->state.device, device, sizeof(job->state.device));
+	EndChange(job);
+}
+
+void
 SetJobImages(Job *job, int64 done, int64 bad, int64 bytes)
 {
 	if (!IsOurs(job))
@@ -505,8 +516,8 @@ SetNumber(Datum *value, bool *null, int64 number)
 static void
 PutJob(ReturnSetInfo *info, const JobState *state)
 {
-	Datum values[15] = {};
-	bool nulls[15];
+	Datum values[16] = {};
+	bool nulls[16];
 
 	memset(nulls, true, sizeof(nulls));
 	values[0] = Int32GetDatum(state->pid);
@@ -532,6 +543,8 @@ PutJob(ReturnSetInfo *info, const JobState *state)
 		SetNumber(&values[12], &nulls[12], state->estimated_pairs);
 		SetNumber(&values[13], &nulls[13], state->bad);
 		SetNumber(&values[14], &nulls[14], state->bytes);
+		values[15] = CStringGetTextDatum(state->device);
+		nulls[15] = state->device[0] == '\0';
 	}
 	tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
 }

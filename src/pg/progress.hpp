@@ -19,6 +19,9 @@ typedef struct Job Job;
 /* Lengths of a kind and of a phase, with their terminating zero; a longer one is cut off. */
 #define JOB_NAME_LENGTH 32
 
+/* Length of a device's name, the same. */
+#define JOB_DEVICE_LENGTH 64
+
 /* Reserve the shared memory that jobs are shown in, where the library is preloaded. */
 extern void RequestProgressMemory(void);
 
@@ -39,6 +42,9 @@ extern void SetJobRows(Job *job, int64 rows);
 
 /* Tell the numbers of a join so far; -1 for one that is not known. */
 extern void SetJobJoin(Job *job, int64 rows, int64 candidates, int64 pairs, int64 estimated_pairs);
+
+/* Tell the name of the device that computes. */
+extern void SetJobDevice(Job *job, const char *device);
 
 /* Tell how many images are done, how many of them are bad, and the bytes of images so far. */
 extern void SetJobImages(Job *job, int64 done, int64 bad, int64 bytes);

@@ -10,10 +10,18 @@ extern "C"
 #include "nodes/pg_list.h"
 }
 
+#include "protocol/frame.h"
+
 extern int vamhash_threads;
 extern int vamhash_join_method; /* a vamhash::protocol::Method */
 extern int vamhash_max_pairs;
 extern int vamhash_memory_limit; /* kB */
+extern int vamhash_gpu;			 /* a vamhash::protocol::DeviceUse */
+extern char *vamhash_backends;
+extern int vamhash_device_id;
+extern int vamhash_gpu_min_rows;
+extern int vamhash_gpu_memory_limit; /* kB */
+extern int vamhash_max_gpu_engines;
 extern int vamhash_max_image_bytes;
 extern int vamhash_max_image_pixels;
 extern int vamhash_image_memory_limit;
@@ -25,6 +33,9 @@ extern void DefineVamhashSettings(void);
 
 /* Megabytes that decoding an image may take: vamhash.image_memory_limit, or what follows for 0. */
 extern int ImageMemoryLimit(void);
+
+/* The backends of vamhash.backends, as many as there are, ended by none. */
+extern void GetBackends(vamhash::protocol::Backend *backends);
 
 /* The folders of vamhash.image_roots, absolute paths in canonical form; NIL if any folder will do. */
 extern List *ImageRoots(void);

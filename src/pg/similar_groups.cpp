@@ -342,10 +342,10 @@ VAMHASH_FUNCTION(vamhash_similar_groups)
 	call.join = &join;
 	call.params.threshold = CheckThreshold(PG_GETARG_INT32(1));
 	call.params.method = (uint32) ParseMethod(PG_GETARG_TEXT_PP(2));
-	call.params.settings = GetJoinSettings();
 	call.key_type = GetKeyOrder(key_type, "groups are in the order of their smallest keys");
 
 	BeginJoin(&join, fcinfo, "similar_groups", key_type, 1);
+	call.params.settings = join.settings;
 	join.request =
 		EngineBegin(ENGINE_COMPUTE, Operation::begin_groups, &call.params, sizeof(call.params));
 	ReadJoinRows(&join, PG_GETARG_TEXT_PP(0));

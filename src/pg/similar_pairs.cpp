@@ -267,7 +267,6 @@ ReturnPairs(FunctionCallInfo fcinfo, int sets, bool as_array)
 		output.params.thresholds[0] = CheckThreshold(PG_GETARG_INT32(sets));
 	}
 	output.params.sets = sets;
-	output.params.settings = GetJoinSettings();
 	PrepareOutput(fcinfo, &output);
 	key_type = TupleDescAttr(output.desc, 0)->atttypid;
 	if (sets == 1)
@@ -281,6 +280,7 @@ ReturnPairs(FunctionCallInfo fcinfo, int sets, bool as_array)
 	output.join = &join;
 	BeginJoin(&join, fcinfo, sets == 1 ? "similar_pairs" : "similar_pairs_between", key_type,
 			  output.params.columns);
+	output.params.settings = join.settings;
 	join.request =
 		EngineBegin(ENGINE_COMPUTE, Operation::begin_pairs, &output.params, sizeof(output.params));
 	for (int i = 0; i < sets; i++)

@@ -15,6 +15,13 @@
 // DATA ..., END, and the engine answers with the groups. Where no row is in one, DONE comes at
 // once.
 //
+// How many engines of a cluster may hold a device at once is limited, and only the backends can
+// count them. An engine that holds none and would use one in a join sends ASK_DEVICE, before any
+// RESULT and once at most; the backend answers with a DeviceGrant in DATA, and END. If it grants
+// one, the first byte of DATA brings a descriptor (SCM_RIGHTS): the engine counts for as long as it
+// keeps that open, and so until it ends, however it does; it closes it when it has given the device
+// back. BEGIN_DEVICES, END asks for a DeviceRecord of each device there is, in RESULT frames.
+//
 // Because one end always listens while the other speaks, a full socket can never block both. To
 // cancel, the backend kills the engine.
 //
@@ -36,7 +43,7 @@
 
 namespace vamhash::protocol {
 
-constexpr std::uint32_t version = 3;
+constexpr std::uint32_t version = 4;
 constexpr std::uint32_t magic = 0x31484d56; // "VMH1" in memory on a little-endian machine
 constexpr std::uint32_t max_payload = 1U << 20;
 constexpr std::uint32_t max_columns = 8; // hashes compared for one row by a join
@@ -58,6 +65,8 @@ enum class Operation : std::uint16_t {
     progress = 11,
     begin_images = 12,
     image = 13,
+    begin_devices = 14,
+    ask_device = 15,
 };
 
 /// Status of an ERROR frame, and of one of many images. The first eight, and out_of_memory, are
@@ -78,6 +87,8 @@ enum class Fault : std::uint16_t {
     too_many_pairs = 103,
     memory_limit = 104,
     method_missing = 105, // a join method whose plugin is not installed
+    no_device = 106,      // a device must be used, and none can be
+    device_failed = 107,  // a device must be used, and failed
 };
 
 /// An ERROR's payload is its message; a second line, where there is one, is a detail. Hints are the
@@ -189,14 +200,56 @@ constexpr std::uint32_t max_image_results = 4096;
 /// How pairs are found; the numbers are JoinMethod's (join/similar_pairs.h).
 enum class Method : std::uint32_t { automatic = 0, blocks = 1, brute = 2, faiss = 3 };
 
+/// Whether a device is used: never; where it pays, and the CPU where it fails; always, or an ERROR.
+enum class DeviceUse : std::uint32_t { off = 0, automatic = 1, on = 2 };
+
+/// The plugins that know devices.
+enum class Backend : std::uint8_t { none = 0, cuda = 1, opencl = 2 };
+constexpr std::uint32_t backend_count = 2;
+
+/// Which device a join may use.
+struct DeviceSettings {
+    std::uint64_t memory_limit;      // bytes on the device; 0: most of what is free
+    std::uint64_t min_rows;          // with DeviceUse::automatic, fewer rows stay on the CPU
+    std::uint32_t use;               // a DeviceUse
+    std::int32_t device_id;          // as in DeviceRecord; -1: the first that is usable
+    Backend backends[backend_count]; // in order of preference, ended by none
+    std::uint8_t unused[6];
+};
+static_assert(sizeof(DeviceSettings) == 32);
+
 /// Limits and means of a join.
 struct JoinSettings {
     std::uint64_t memory_limit; // bytes; 0: half of what the engine finds it could have
     std::uint64_t max_pairs;    // 0: none
     std::uint32_t threads;      // 0: all cores
     std::uint32_t method;       // a Method
+    DeviceSettings device;
 };
-static_assert(sizeof(JoinSettings) == 24);
+static_assert(sizeof(JoinSettings) == 56);
+
+/// The backend's answer to ASK_DEVICE.
+struct DeviceGrant {
+    std::uint32_t granted; // 1: the engine may hold a device, and has a descriptor; 0: not now
+    std::uint32_t unused;
+};
+static_assert(sizeof(DeviceGrant) == 8);
+
+/// RESULT frames of BEGIN_DEVICES carry whole records, of the CPU first. Texts are of
+/// printable ASCII, zero-filled, and end with a zero.
+struct DeviceRecord {
+    char backend[8];            // cpu, cuda, opencl
+    std::int32_t device_id;     // of the backend, from 0; -1: no device, `reason` says why
+    std::uint32_t usable;       // 0 or 1
+    std::uint64_t memory_bytes; // 0: not known
+    std::uint64_t free_bytes;   // ~0: not known
+    char name[96];
+    char capability[48];
+    char driver[64];
+    char reason[200]; // why it is not usable, or is not used by itself
+};
+static_assert(sizeof(DeviceRecord) == 440);
+constexpr std::uint64_t unknown_bytes = ~std::uint64_t{0};
 
 /// Payload of BEGIN_PAIRS. DATA frames then carry whole rows of `columns` 64-bit hashes each,
 /// END nothing.
@@ -206,7 +259,7 @@ struct PairsRequest {
     std::uint32_t sets;    // 1: pairs within it; 2: of the left and the right one
     std::uint8_t thresholds[max_columns];
 };
-static_assert(sizeof(PairsRequest) == 40);
+static_assert(sizeof(PairsRequest) == 72);
 
 /// RESULT frames of a join carry whole records of pair_record_size(columns) bytes: this, then the
 /// distance in every column, one byte each, padded to a multiple of 4.
@@ -228,7 +281,7 @@ struct GroupsRequest {
     std::uint32_t threshold;
     std::uint32_t method; // a GroupMethod
 };
-static_assert(sizeof(GroupsRequest) == 32);
+static_assert(sizeof(GroupsRequest) == 64);
 
 /// Before ASK, RESULT frames carry the rows that have another within the threshold, ascending.
 struct GroupedRow {
@@ -261,8 +314,9 @@ struct Progress {
     std::uint64_t candidates;
     std::uint64_t pairs;
     double estimated_pairs; // < 0: not known
+    char device[128];       // that computes, as in JoinDone; zero-filled; all zero: the CPU
 };
-static_assert(sizeof(Progress) == 48);
+static_assert(sizeof(Progress) == 176);
 
 /// Payload of DONE.
 struct Done {
@@ -300,7 +354,16 @@ struct JoinDone {
     std::uint32_t threads;
     char isa[12];    // zero-filled
     char scheme[96]; // zero-filled
+    // Of the device, if one did the work or a part of it; otherwise all zero but `fallback`.
+    std::uint64_t device_bytes;  // the most that was allocated on it
+    double device_seconds;       // from the first command to the last result
+    std::uint32_t device_tables; // that it joined
+    std::uint32_t fallbacks;     // times the CPU took over
+    std::uint32_t holds_device;  // 0 or 1: the engine still has what came with a DeviceGrant
+    std::uint32_t unused;
+    char device[128];   // "cuda 0: NVIDIA H200"; zero-filled
+    char fallback[200]; // why the CPU did what a device was asked for, the last reason; zero-filled
 };
-static_assert(sizeof(JoinDone) == 224);
+static_assert(sizeof(JoinDone) == 584);
 
 } // namespace vamhash::protocol

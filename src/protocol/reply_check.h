@@ -40,6 +40,8 @@ inline const char* check_answer(const FrameHeader& header) {
         return nullptr;
     case Operation::ask:
         return header.length == 0 ? nullptr : "ASK has a wrong length";
+    case Operation::ask_device:
+        return header.length == 0 ? nullptr : "ASK_DEVICE has a wrong length";
     case Operation::done:
         return header.length >= sizeof(Done) ? nullptr : "DONE has a wrong length";
     case Operation::error:
@@ -120,16 +122,6 @@ inline const char* check_message(const char* bytes, std::uint32_t length) {
     return nullptr;
 }
 
-/// Checks the progress of a join.
-inline const char* check_progress(const Progress& progress) {
-    const bool possible = progress.phase >= 1 && progress.phase <= join_phases &&
-                          (progress.total == 0 || progress.done <= progress.total) &&
-                          progress.estimated_pairs >= -DBL_MAX &&
-                          progress.estimated_pairs <= DBL_MAX;
-
-    return possible ? nullptr : "PROGRESS that cannot be";
-}
-
 /// Is it a text of printable characters, with a zero at its end?
 template <std::size_t size>
 bool is_words(const char (&text)[size]) {
@@ -142,6 +134,16 @@ bool is_words(const char (&text)[size]) {
         }
     }
     return false;
+}
+
+/// Checks the progress of a join.
+inline const char* check_progress(const Progress& progress) {
+    const bool possible = progress.phase >= 1 && progress.phase <= join_phases &&
+                          (progress.total == 0 || progress.done <= progress.total) &&
+                          progress.estimated_pairs >= -DBL_MAX &&
+                          progress.estimated_pairs <= DBL_MAX && is_words(progress.device);
+
+    return possible ? nullptr : "PROGRESS that cannot be";
 }
 
 /// Is it a number of seconds?
@@ -158,9 +160,30 @@ inline const char* check_report(const JoinDone& report, std::uint64_t left_rows,
     const bool possible =
         is_words(report.isa) && is_words(report.scheme) && is_duration(report.grouping_seconds) &&
         is_duration(report.planning_seconds) && is_duration(report.comparing_seconds) &&
-        is_duration(report.forming_seconds);
+        is_duration(report.forming_seconds) && is_duration(report.device_seconds) &&
+        is_words(report.device) && is_words(report.fallback) && report.holds_device <= 1;
 
     return possible ? nullptr : "a report that cannot be";
+}
+
+/// More devices than a machine has.
+constexpr std::uint32_t max_devices = 256;
+
+/// Checks a record of a device, before which so many came.
+inline const char* check_device(const DeviceRecord& device, std::uint32_t before) {
+    constexpr std::uint64_t max_bytes = 0x7fffffffffffffff; // an SQL bigint
+    const bool words = is_words(device.backend) && is_words(device.name) &&
+                       is_words(device.capability) && is_words(device.driver) &&
+                       is_words(device.reason);
+    const bool possible = words && device.backend[0] != '\0' && device.usable <= 1 &&
+                          device.device_id >= (device.usable == 1 ? 0 : -1) &&
+                          device.memory_bytes <= max_bytes &&
+                          (device.free_bytes <= max_bytes || device.free_bytes == unknown_bytes);
+
+    if (before >= max_devices) {
+        return "more devices than there can be";
+    }
+    return possible ? nullptr : "a device that cannot be";
 }
 
 /// Checks the report of many images.
