@@ -89,8 +89,15 @@ bool Backend::take(void* target, std::size_t length) {
     return true;
 }
 
-/// The next frame of the answer: RESULT, PROGRESS, ASK or DONE; nothing where the answer ends
-/// otherwise.
+void Backend::begin(std::uint32_t id) {
+    id_ = id;
+    results_ = 0;
+    asked_device_ = false;
+    ending_ = Ending::done;
+}
+
+/// The next frame of the answer: RESULT, PROGRESS, ASK, ASK_DEVICE or DONE; nothing where the
+/// answer ends otherwise.
 std::optional<Backend::Reply> Backend::receive() {
     protocol::FrameHeader header{};
     if (!take(&header, sizeof header) || !check(protocol::check_header(header, id_)) ||
@@ -119,7 +126,36 @@ std::optional<Backend::Reply> Backend::receive() {
     return reply;
 }
 
-/// The same for a join: takes PROGRESS, and the report in DONE.
+/// Answers ASK_DEVICE; false where the answer to the request ends.
+bool Backend::answer_device() {
+    if (!check(results_ > 0 || asked_device_ ? "ASK_DEVICE too late, or twice" : nullptr)) {
+        return false;
+    }
+    asked_device_ = true;
+    const std::optional<bool> granted = answer_device_();
+    if (!granted) {
+        fail(Ending::refused);
+        return false;
+    }
+    device_granted_ = device_granted_ || *granted;
+    return true;
+}
+
+bool Backend::check_report(const protocol::JoinDone& report, std::uint64_t left_rows,
+                           std::uint64_t right_rows) {
+    if (!check(protocol::check_report(report, left_rows, right_rows))) {
+        return false;
+    }
+    check_text(report.isa);
+    check_text(report.scheme);
+    check_text(report.device);
+    check_text(report.fallback);
+    const bool has_device = report.device[0] != '\0' || report.holds_device != 0;
+    return check(has_device && !device_granted_ ? "a report of a device that was not granted"
+                                                : nullptr);
+}
+
+/// The same for a join: takes PROGRESS, and the report in DONE, and answers ASK_DEVICE.
 std::optional<Backend::Reply> Backend::receive_of_join(std::uint64_t left_rows,
                                                        std::uint64_t right_rows) {
     for (;;) {
@@ -134,12 +170,16 @@ std::optional<Backend::Reply> Backend::receive_of_join(std::uint64_t left_rows,
                 return std::nullopt;
             }
             std::memcpy(&report, reply->payload.data(), sizeof report);
-            if (!check(protocol::check_report(report, left_rows, right_rows))) {
+            if (!check_report(report, left_rows, right_rows)) {
                 return std::nullopt;
             }
-            check_text(report.isa);
-            check_text(report.scheme);
             return reply;
+        }
+        if (reply->operation == Operation::ask_device) {
+            if (!answer_device()) {
+                return std::nullopt;
+            }
+            continue;
         }
         if (reply->operation != Operation::progress) {
             return reply;
@@ -153,6 +193,7 @@ std::optional<Backend::Reply> Backend::receive_of_join(std::uint64_t left_rows,
         if (!check(protocol::check_progress(progress))) {
             return std::nullopt;
         }
+        check_text(progress.device);
     }
 }
 
@@ -172,9 +213,7 @@ Ending Backend::receive_hello() {
 }
 
 Ending Backend::receive_hash(std::uint32_t id) {
-    id_ = id;
-    results_ = 0;
-    ending_ = Ending::done;
+    begin(id);
     auto reply = receive();
     if (!reply) {
         return ending_;
@@ -201,9 +240,7 @@ Ending Backend::receive_hash(std::uint32_t id) {
 }
 
 Ending Backend::receive_pairs(std::uint32_t id, const PairsJob& job) {
-    id_ = id;
-    results_ = 0;
-    ending_ = Ending::done;
+    begin(id);
     protocol::PairsCheck pairs{};
     pairs.request = &job.params;
     pairs.left_rows = job.left_rows;
@@ -263,9 +300,7 @@ std::optional<std::vector<protocol::GroupedRow>> Backend::receive_rows(const Gro
 }
 
 Ending Backend::receive_groups(std::uint32_t id, const GroupsJob& job) {
-    id_ = id;
-    results_ = 0;
-    ending_ = Ending::done;
+    begin(id);
     const auto asked = receive_rows(job);
     if (!asked || asked->empty()) {
         return ending_;
@@ -310,6 +345,39 @@ Ending Backend::receive_groups(std::uint32_t id, const GroupsJob& job) {
         check_groups_again(members, ranks);
     }
     return ending_;
+}
+
+Ending Backend::receive_devices(std::uint32_t id) {
+    begin(id);
+    std::uint32_t count = 0;
+    for (;;) {
+        const auto reply = receive();
+        if (!reply) {
+            return ending_;
+        }
+        if (reply->operation != Operation::result) {
+            const bool is_done = reply->operation == Operation::done &&
+                                 reply->payload.size() == sizeof(protocol::Done);
+            check(is_done ? nullptr : "expected DONE after the devices");
+            return ending_;
+        }
+        if (!check(reply->payload.size() % sizeof(protocol::DeviceRecord) == 0
+                       ? nullptr
+                       : "a part of a device")) {
+            return ending_;
+        }
+        for (const auto& device : records_of<protocol::DeviceRecord>(reply->payload)) {
+            if (!check(protocol::check_device(device, count++))) {
+                return ending_;
+            }
+            check_text(device.backend);
+            check_text(device.name);
+            check_text(device.capability);
+            check_text(device.driver);
+            check_text(device.reason);
+            require(static_cast<std::int64_t>(device.memory_bytes) >= 0, "memory that is none");
+        }
+    }
 }
 
 } // namespace vamhash::fuzz

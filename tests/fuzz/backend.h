@@ -16,7 +16,7 @@ enum class Ending {
     error,     // with the engine's own error
     violation, // with a reply that no engine may send
     cut,       // with the end of the replies
-    refused    // by the backend: a key with several hashes
+    refused    // by the backend: a key with several hashes, or no answer about a device
 };
 
 struct PairsJob {
@@ -34,10 +34,15 @@ struct GroupsJob {
         rank_of;
 };
 
+/// Answers ASK_DEVICE: whether a device is granted, or nothing to end the request.
+using DeviceAnswer = std::function<std::optional<bool>()>;
+
 /// Reads what an engine sends.
 class Backend {
   public:
-    explicit Backend(std::span<const std::uint8_t> replies) : rest_(replies) {}
+    /// `answer_device` is called whenever an engine asks for a device.
+    Backend(std::span<const std::uint8_t> replies, DeviceAnswer answer_device)
+        : rest_(replies), answer_device_(std::move(answer_device)) {}
 
     /// Whether all replies have been read.
     [[nodiscard]] bool at_end() const { return rest_.empty(); }
@@ -48,6 +53,7 @@ class Backend {
     Ending receive_hash(std::uint32_t id);
     Ending receive_pairs(std::uint32_t id, const PairsJob& job);
     Ending receive_groups(std::uint32_t id, const GroupsJob& job);
+    Ending receive_devices(std::uint32_t id);
 
   private:
     struct Reply {
@@ -59,10 +65,17 @@ class Backend {
     std::optional<Reply> receive_of_join(std::uint64_t left_rows, std::uint64_t right_rows);
     bool take(void* target, std::size_t length);
     bool check(const char* violation);
+    bool check_report(const protocol::JoinDone& report, std::uint64_t left_rows,
+                      std::uint64_t right_rows);
+    bool answer_device();
+    void begin(std::uint32_t id);
     void fail(Ending ending);
     std::optional<std::vector<protocol::GroupedRow>> receive_rows(const GroupsJob& job);
 
     std::span<const std::uint8_t> rest_;
+    DeviceAnswer answer_device_;
+    bool asked_device_ = false;   // in this request
+    bool device_granted_ = false; // ever
     std::uint32_t id_ = 0;
     std::uint64_t results_ = 0; // bytes
     Ending ending_ = Ending::done;

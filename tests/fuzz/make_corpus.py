@@ -20,6 +20,7 @@ LARGEST_IMAGE = 20_000  # bytes: the smaller an input, the more are tried a seco
 HELLO, BEGIN_HASH, BEGIN_PAIRS, DATA, END, RESULT, DONE, ERROR, BEGIN_GROUPS, ASK, PROGRESS = range(
     1, 12
 )
+BEGIN_DEVICES, ASK_DEVICE = 14, 15
 
 Seeds = Iterator[tuple[str, bytes]]
 
@@ -123,7 +124,8 @@ def data(request: int, payload: bytes, part: int = 1 << 20) -> bytes:
 
 
 def settings(method: int = 0, memory: int = 1 << 25, pairs: int = 5000) -> bytes:
-    return struct.pack("<QQII", memory, pairs, 1, method)
+    devices = struct.pack("<QQIiBB6x", 1 << 30, 100_000, 1, -1, 1, 2)
+    return struct.pack("<QQII", memory, pairs, 1, method) + devices
 
 
 def packed(rows: list[list[int]]) -> bytes:
@@ -164,6 +166,11 @@ def request_seeds(images: Path) -> Seeds:
     yield "hash-nothing", decode + begin + data(7, b"")
     yield "hash-of-compute", compute + begin + data(7, b"hello")
 
+    devices = frame(BEGIN_DEVICES, 2) + data(2, b"")
+    yield "devices", compute + devices * 2
+    yield "devices-of-decode", decode + devices
+    yield "devices-with-parameters", compute + frame(BEGIN_DEVICES, 2, b"cuda") + data(2, b"")
+
     for columns, sets, method, count in itertools.product((1, 3), (1, 2), (0, 1, 2, 3), (0, 40)):
         thresholds = bytes([5, 30, 64, 0, 0, 0, 0, 0])
         params = settings(method) + struct.pack("<II", columns, sets) + thresholds
@@ -187,14 +194,24 @@ def request_seeds(images: Path) -> Seeds:
         yield f"groups-{method}-{threshold}-{count}", compute + request * 2
 
 
-def report(left: int, right: int, results: int) -> bytes:
+def report(left: int, right: int, results: int, device: bytes = b"", fallback: bytes = b"") -> bytes:
     words = struct.pack("<12s96s", b"avx2", b"2 parts of 32 bits")
+    on_device = struct.pack("<QdIIII", 1 << 20, 0.5, 3, len(fallback) > 0, len(device) > 0, 0)
+    if not device:
+        on_device = bytes(len(on_device))
     return struct.pack("<10Q4dI", results, left, right, left, right, 1, 2, 3, 1, 1 << 20,
-                       0.1, 0.2, 0.3, 0.4, 2) + words  # fmt: skip
+                       0.1, 0.2, 0.3, 0.4, 2) + words + on_device + struct.pack(
+                           "<128s200s", device, fallback)  # fmt: skip
 
 
-def progress(phase: int, done: int, total: int) -> bytes:
-    return frame(PROGRESS, 5, struct.pack("<IIQQQQd", phase, 0, done, total, 7, 3, -1.0))
+def progress(phase: int, done: int, total: int, device: bytes = b"") -> bytes:
+    numbers = struct.pack("<IIQQQQd", phase, 0, done, total, 7, 3, -1.0)
+    return frame(PROGRESS, 5, numbers + struct.pack("<128s", device))
+
+
+def device(backend: bytes, number: int, usable: int, reason: bytes = b"") -> bytes:
+    return struct.pack("<8siIQQ96s48s64s200s", backend, number, usable, 1 << 33, 1 << 32,
+                       b"A Device", b"9.0", b"1.2.3", reason)  # fmt: skip
 
 
 def member(row: int, group: int, size: int, distance: int, diameter: int, centre: int) -> bytes:
@@ -202,7 +219,7 @@ def member(row: int, group: int, size: int, distance: int, diameter: int, centre
 
 
 def reply_seeds() -> Seeds:
-    hello = frame(HELLO, 0, struct.pack("<I24sI", 2, b"0.1.0", 3))
+    hello = frame(HELLO, 0, struct.pack("<I24sI", 4, b"0.1.0", 3))
     hashes = struct.pack("<5QII8s", 1, 2, 3, 4, 5, 640, 480, b"jpeg")
     yield "hash", b"\0\5" + hello + frame(RESULT, 5, hashes) + frame(DONE, 5, struct.pack("<Q", 56))
     yield "hash-error", b"\0\5" + hello + frame(ERROR, 5, b"bad\nvery", 2)
@@ -211,6 +228,12 @@ def reply_seeds() -> Seeds:
     end = frame(DONE, 5, report(10, 0, len(pairs)))
     asked = b"\1\5" + bytes([0, 0, 5, 10])  # one column, one set, distance 5, 10 rows
     yield "pairs", asked + progress(1, 0, 0) + frame(RESULT, 5, pairs) + progress(3, 1, 9) + end
+    on_device = frame(ASK_DEVICE, 5) + progress(3, 1, 9, b"cuda 0: A Device")
+    end = frame(DONE, 5, report(10, 0, len(pairs), b"cuda 0: A Device", b"lost"))
+    yield "pairs-on-device", asked + on_device + frame(RESULT, 5, pairs) + end
+    devices = device(b"cpu", 0, 1) + device(b"opencl", 0, 0, b"too old") + device(b"cuda", -1, 0)
+    done = frame(DONE, 5, struct.pack("<Q", len(devices)))
+    yield "devices", b"\3\5" + hello + frame(RESULT, 5, devices) + done
     asked = b"\1\5" + bytes([1, 1, 5, 6, 10, 20])  # two columns, two sets
     pairs = struct.pack("<IIBBxx", 9, 19, 5, 6)
     end = frame(DONE, 5, report(10, 20, len(pairs)))

@@ -49,10 +49,15 @@ std::optional<std::vector<std::uint32_t>> rank(std::span<const protocol::Grouped
 
 void receive_answer(Input& input) {
     constexpr std::uint32_t most_rows = 200;
-    const unsigned kind = input.byte() % 3;
+    const unsigned kind = input.byte() % 4;
     const std::uint32_t id = input.byte();
+    // Every other engine that asks gets a device.
+    const DeviceAnswer answer_device = [granted = false]() mutable {
+        granted = !granted;
+        return std::optional(granted);
+    };
     if (kind == 0) {
-        Backend backend(input.rest());
+        Backend backend(input.rest(), answer_device);
         backend.receive_hello();
         backend.receive_hash(id);
     } else if (kind == 1) {
@@ -60,8 +65,11 @@ void receive_answer(Input& input) {
         job.params = take_pairs_request(input);
         job.left_rows = input.between(0, most_rows);
         job.right_rows = job.params.sets == 2 ? input.between(0, most_rows) : 0;
-        Backend backend(input.rest());
+        Backend backend(input.rest(), answer_device);
         backend.receive_pairs(id, job);
+    } else if (kind == 3) {
+        Backend backend(input.rest(), answer_device);
+        backend.receive_devices(id);
     } else {
         GroupsJob job{};
         job.params = take_groups_request(input);
@@ -71,7 +79,7 @@ void receive_answer(Input& input) {
         job.rank_of = [=](std::span<const protocol::GroupedRow> rows) {
             return rank(rows, keys, stride);
         };
-        Backend backend(input.rest());
+        Backend backend(input.rest(), answer_device);
         backend.receive_groups(id, job);
     }
 }

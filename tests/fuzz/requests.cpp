@@ -72,8 +72,10 @@ class Requests {
     std::span<std::uint8_t> rest_;
 };
 
+/// No device is used: that the engine which has the stream looks for one is for another target.
 void bound(protocol::JoinSettings& settings) {
     constexpr std::uint64_t most_memory = std::uint64_t{64} << 20;
+    settings.device.use = static_cast<std::uint32_t>(protocol::DeviceUse::off);
     settings.memory_limit = 1 + settings.memory_limit % most_memory;
     settings.max_pairs = 1 + settings.max_pairs % 10'000;
     settings.threads = 1 + settings.threads % 2;
@@ -169,7 +171,10 @@ std::optional<Request> params_of(const Requests::Frame& frame) {
 class Conversation {
   public:
     Conversation(std::span<std::uint8_t> requests, std::span<const std::uint8_t> replies)
-        : requests_(requests), backend_(replies) {}
+        : requests_(requests), backend_(replies, [] {
+              require(false, "an engine asks for a device that it may not use");
+              return std::optional<bool>();
+          }) {}
 
     /// Follows the next request and its answer. Nothing where there is no whole request, or the
     /// answer leaves nothing to follow.
@@ -185,6 +190,8 @@ class Conversation {
             return follow_pairs(*begin);
         case Operation::begin_groups:
             return follow_groups(*begin);
+        case Operation::begin_devices:
+            return follow_devices(*begin);
         default:
             return std::nullopt;
         }
@@ -234,6 +241,13 @@ class Conversation {
                           return take_ranks(begin.header.id, rows.size());
                       }};
         return backend_.receive_groups(begin.header.id, job);
+    }
+
+    std::optional<Ending> follow_devices(const Requests::Frame& begin) {
+        if (!begin.payload.empty() || !requests_.data(begin.header.id)) {
+            return std::nullopt;
+        }
+        return backend_.receive_devices(begin.header.id);
     }
 
     /// The ranks that the stream has; nothing where they are none that a backend would send.

@@ -182,57 +182,14 @@ $lone->quit;
 my $perl = $Config{perlpath};
 my $hostile_engine = <<"END" . <<'END';
 #!$perl
+use lib '$FindBin::RealBin/lib';
 END
 use strict;
 use warnings;
 
-my $MAGIC = 0x31484d56;
-my ($HELLO, $DATA, $END, $RESULT, $DONE, $ERROR, $ASK, $PROGRESS) = (1, 4, 5, 6, 7, 8, 10, 11);
+use EngineEnd;
+
 my ($home) = $0 =~ m{^(.*)/};
-open my $socket, '+<&=', 3 or exit 9;
-
-sub take
-{
-	my ($length) = @_;
-	my $bytes = '';
-	while (length $bytes < $length)
-	{
-		sysread($socket, $bytes, $length - length $bytes, length $bytes) or exit 0;
-	}
-	return $bytes;
-}
-
-# Everything is written at once, so that what follows a frame comes with it.
-sub give
-{
-	my $bytes = join '', @_;
-	while (length $bytes)
-	{
-		my $written = syswrite $socket, $bytes or exit 0;
-		substr $bytes, 0, $written, '';
-	}
-}
-
-sub frame
-{
-	my ($operation, $id, $payload, $status) = @_;
-	return pack('LLSSL', $MAGIC, length $payload, $operation, $status || 0, $id) . $payload;
-}
-
-sub hello { return frame($HELLO, 0, pack('La28', 3, $_[0])) }
-sub done { return frame($DONE, $_[0], pack('Q', $_[1])) }
-
-# The end of a join: after the bytes of results, its report. %changes are of the latter.
-sub joined
-{
-	my ($id, $bytes, %changes) = @_;
-	my %report = (rows => 6, seconds => 0, isa => 'avx2', scheme => '2 parts', more => '', %changes);
-	return frame($DONE, $id, pack('Q10d4La12a96', $bytes, $report{rows}, (0) x 8, (0) x 3,
-		$report{seconds}, 1, $report{isa}, $report{scheme}) . $report{more});
-}
-
-# How far a join is: phase, done, total, estimated pairs.
-sub progress { return pack('LLQ4d', $_[0], 0, $_[1], $_[2], 0, 0, $_[3]) }
 
 # Rows that are similar to others, and members of groups: row, group, size, distance, diameter,
 # is_center.
@@ -316,6 +273,10 @@ my %behaviours = (
 	'PROGRESS in an unknown phase' => sub { frame($PROGRESS, $_[0], progress(5, 0, 0, -1)) },
 	'PROGRESS beyond the end' => sub { frame($PROGRESS, $_[0], progress(3, 8, 7, -1)) },
 	'PROGRESS to no number' => sub { frame($PROGRESS, $_[0], progress(3, 1, 7, 9**9**9 / 9**9**9)) },
+	'PROGRESS on a device without end' =>
+	  sub { frame($PROGRESS, $_[0], progress(3, 1, 7, -1, 'x' x 128)) },
+	'PROGRESS on a device that is no text' =>
+	  sub { frame($PROGRESS, $_[0], progress(3, 1, 7, -1, "\e[2J")) },
 	'PROGRESS without end' => sub { give(frame($PROGRESS, $_[0], progress(3, 1, 7, 1e300)) x 100) while 1 },
 	'PROGRESS after DONE' => sub { joined($_[0], 0), frame($PROGRESS, $_[0], progress(3, 1, 7, -1)) },
 	'DONE without a report' => sub { done($_[0], 0) },
@@ -509,7 +470,8 @@ hostile('ASK for an image', $violation->('expected the hashes of one image'));
 hostile('PROGRESS for an image', $violation->('expected the hashes of one image'));
 hostile('PROGRESS too short', $violation->('PROGRESS has a wrong length'), $pairs);
 hostile("PROGRESS $_", $violation->('PROGRESS that cannot be'), $pairs)
-  foreach 'in no phase', 'in an unknown phase', 'beyond the end', 'to no number';
+  foreach 'in no phase', 'in an unknown phase', 'beyond the end', 'to no number',
+  'on a device without end', 'on a device that is no text';
 hostile('PROGRESS without end', $timed_out, $pairs);
 hostile('PROGRESS after DONE', $violation->('bytes after DONE'), $pairs);
 hostile("DONE $_", $violation->('DONE has a wrong length'), $pairs)

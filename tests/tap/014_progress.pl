@@ -139,7 +139,7 @@ foreach my $preload (0, 1)
 		$joined, "$mode: the session works");
 
 	# Engines that are stopped, and one that dies, are counted in the session that they worked for.
-	my $counted = q{SELECT string_agg(value, ' ') FROM vamhash_stat WHERE name ~ 'joins|engine'};
+	my $counted = q{SELECT string_agg(value, ' ') FROM vamhash_stat WHERE name ~ 'total_joins|engine'};
 	is($session->value($counted), '1 3 2 0', "$mode: one join complete, three engines, two stopped");
 	kill 'KILL', $session->begin_join;
 	like(($session->end)[1], qr/ended unexpectedly/, "$mode: an engine dies");
