@@ -6,8 +6,8 @@
 SELECT vamhash_version() IS NOT NULL AS loaded;
 SELECT name, setting, unit, context, vartype, min_val, max_val, enumvals
 FROM pg_settings
-WHERE name IN ('vamhash.gpu', 'vamhash.backends', 'vamhash.device_id', 'vamhash.gpu_min_rows', 'vamhash.gpu_memory_limit',
-	'vamhash.max_gpu_engines')
+WHERE name IN ('vamhash.gpu', 'vamhash.backends', 'vamhash.device_id', 'vamhash.gpu_min_rows',
+	'vamhash.gpu_memory_limit', 'vamhash.max_gpu_engines')
 ORDER BY name;
 
 -- The CPU is the first, and always there. What is not known of it is NULL.
@@ -21,7 +21,8 @@ WHERE backend NOT IN ('cpu', 'cuda', 'opencl')
 	OR NOT usable AND reason IS NULL
 	OR usable AND (device_id IS NULL OR name IS NULL)
 	OR device_id < 0 OR memory_bytes <= 0 OR free_bytes > memory_bytes;
-SELECT backend, device_id FROM vamhash_devices() WHERE device_id IS NOT NULL GROUP BY backend, device_id HAVING count(*) > 1;
+SELECT backend, device_id FROM vamhash_devices() WHERE device_id IS NOT NULL
+GROUP BY backend, device_id HAVING count(*) > 1;
 -- It says what is there at the moment, and a parallel worker would have to start an engine of its own.
 SELECT provolatile, proparallel, proretset FROM pg_proc WHERE proname = 'vamhash_devices';
 -- So do all functions that may use a device.

@@ -349,41 +349,14 @@ sub files
 my $perl = $Config{perlpath};
 my $hostile_engine = <<"END" . <<'END';
 #!$perl
+use lib '$FindBin::RealBin/lib';
 END
 use strict;
 use warnings;
 
-my $MAGIC = 0x31484d56;
-my ($HELLO, $END, $RESULT, $DONE, $ASK, $BEGIN, $IMAGE) = (1, 5, 6, 7, 10, 12, 13);
+use EngineEnd;
+
 my ($home) = $0 =~ m{^(.*)/};
-open my $socket, '+<&=', 3 or exit 9;
-
-sub take
-{
-	my ($length) = @_;
-	my $bytes = '';
-	while (length $bytes < $length)
-	{
-		sysread($socket, $bytes, $length - length $bytes, length $bytes) or exit 0;
-	}
-	return $bytes;
-}
-
-sub give
-{
-	my $bytes = join '', @_;
-	while (length $bytes)
-	{
-		my $written = syswrite $socket, $bytes or exit 0;
-		substr $bytes, 0, $written, '';
-	}
-}
-
-sub frame
-{
-	my ($operation, $id, $payload) = @_;
-	return pack('LLSSL', $MAGIC, length $payload, $operation, 0, $id) . $payload;
-}
 
 # A record: number, status, hashed, message.
 sub record
@@ -395,7 +368,7 @@ sub record
 	  . $message . "\0" x (-length($message) % 8);
 }
 
-sub done { return frame($DONE, $_[0], pack('QQddLL', $_[1], 2, 0, 0, 1, 0)) }
+sub images_done { return frame($DONE, $_[0], pack('QQddLL', $_[1], 2, 0, 0, 1, 0)) }
 
 my $good = record(1, 0, 1, '');
 my %behaviours = (
@@ -418,12 +391,12 @@ my %behaviours = (
 	'a part of a record' => sub { give(frame($RESULT, $_[0], substr $good, 1)) },
 	'a frame too long' => sub { give(frame($RESULT, $_[0], $good x 200)) },
 	'another id' => sub { give(frame($RESULT, $_[0] + 1, $good)) },
-	'DONE too early' => sub { give(done($_[0], 0)) },
+	'DONE too early' => sub { give(images_done($_[0], 0)) },
 	'a question' => sub { give(frame($ASK, $_[0], '')) },
 	death => sub { exit 0 },
 	nothing => sub { });
 
-give(frame($HELLO, 0, pack('La24L', 3, '0.1.0', 3)));
+give(hello('0.1.0'));
 while (1)
 {
 	my ($id, $seen) = (0, 0);
@@ -438,7 +411,7 @@ while (1)
 		chomp(my $behaviour = <$file>);
 		$behaviours{$behaviour}->($id) if ++$seen == 2 || $behaviour eq 'death';
 	}
-	give(done($id, length($good) + length record(0, 2, 0, 'bad')));
+	give(images_done($id, length($good) + length record(0, 2, 0, 'bad')));
 }
 END
 

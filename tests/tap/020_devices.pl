@@ -206,7 +206,8 @@ sub told
 
 my $pairs = q{SELECT count(*) FROM similar_pairs('SELECT i, 0::bigint::phash64 FROM generate_series(1, 6) i', 0)};
 my $devices = q{SELECT * FROM vamhash_devices()};
-my $device_stat = q{SELECT string_agg(name || ' ' || value, ', ') FROM vamhash_stat WHERE name ~ 'last_device|fallback|device_joins'};
+my $device_stat = q{SELECT string_agg(name || ' ' || value, ', ') FROM vamhash_stat
+	WHERE name ~ 'last_device|fallback|device_joins'};
 
 sub new_session
 {
@@ -265,8 +266,8 @@ foreach my $case (
 is($session->value($device_stat), 'last_device cpu, total_device_joins 0, total_fallbacks 0', 'by the CPU');
 
 # A device is granted, once for the engine's life, and to every kind of join.
-my $between = q{SELECT count(*) FROM similar_pairs_between('SELECT i, 0::bigint::phash64 FROM generate_series(1, 6) i',
-	'SELECT i, 0::bigint::phash64 FROM generate_series(1, 4) i', 0)};
+my $between = q{SELECT count(*) FROM similar_pairs_between(
+	'SELECT i, 0::bigint::phash64 FROM generate_series(1, 6) i', 'SELECT i, 0::bigint::phash64 FROM generate_series(1, 4) i', 0)};
 my $groups = q{SELECT count(*) FROM similar_groups('SELECT i, 0::bigint::phash64 FROM generate_series(1, 6) i', 0)};
 foreach my $join ($pairs, $between, $groups)
 {
@@ -392,7 +393,8 @@ kill 'KILL', engine_of($other);
 # An engine that ends, or speaks, while it is its backend's turn.
 behave('join');
 $holder->value($pairs);
-foreach my $case ([ 'the end', qr/^38000: the vamhash engine \(compute\) ended unexpectedly\nDETAIL:  child process exited with exit code 3\n/ ],
+foreach my $case (
+	[ 'the end', qr/^38000: .* ended unexpectedly\nDETAIL:  child process exited with exit code 3\n/ ],
 	[ 'more', qr/^08P01: .*\nDETAIL:  bytes after ASK_DEVICE\n/ ])
 {
 	my ($what, $expected) = @$case;
@@ -459,7 +461,8 @@ $_->quit foreach @sessions;
 $node->append_conf('postgresql.conf', 'vamhash.max_gpu_engines = 0');
 $node->reload;
 $session = new_session();
-ok(wait_for(sub { $session->value('SELECT vamhash_version(); SHOW vamhash.max_gpu_engines') =~ /\n0$/ }, 10), 'none may');
+ok( wait_for(sub { $session->value('SELECT vamhash_version(); SHOW vamhash.max_gpu_engines') =~ /\n0$/ }, 10),
+	'none may');
 behave('keep to the CPU');
 $session->value("SET vamhash.gpu_min_rows = 6; $pairs");
 like(told(), qr/^use 0 /, 'auto: the engine is told to use none');
