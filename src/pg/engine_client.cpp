@@ -681,12 +681,11 @@ FaultHint(uint16 fault)
 	case Fault::method_missing:
 		return "Install it beside the engine, or set \"vamhash.join_method\" to auto.";
 	case Fault::no_device:
-		return "vamhash_devices() shows what there is. With \"vamhash.gpu\" set to auto, the CPU "
-			   "does the work.";
+		return "vamhash_devices() shows what there is. "
+			   "With \"vamhash.gpu\" set to auto, the CPU does the work.";
 	case Fault::device_failed:
-		return "The engine was stopped; the next call starts a new one. With \"vamhash.gpu\" set "
-			   "to "
-			   "auto, the CPU takes over.";
+		return "The engine was stopped; the next call starts a new one. "
+			   "With \"vamhash.gpu\" set to auto, the CPU takes over.";
 	default:
 		return NULL;
 	}

@@ -248,8 +248,8 @@ ShowProgress(JoinCall *join, const EngineReply *reply)
 }
 
 /*
- * Take a slot for the engine, if its backend may not be without a device: waits until there is one.
- * An idle engine of this very session may hold the last one: that is ended, as nobody waits for it.
+ * Take a slot for the engine; -1 if none is free, but where a device must be used, waits until one is.
+ * An idle engine of this very session may have the last one, and nobody else would end that: this does.
  */
 static int
 TakeSlot(JoinCall *join)
