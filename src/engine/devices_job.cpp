@@ -1,5 +1,6 @@
 #include "engine/devices_job.h"
 
+#include "device/device.h"
 #include "engine/join_request.h"
 #include "engine/memory.h"
 #include "engine/request.h"
@@ -44,6 +45,23 @@ protocol::DeviceRecord cpu_record() {
     return record;
 }
 
+static_assert(plugin::unknown_device_bytes == protocol::unknown_bytes);
+
+protocol::DeviceRecord device_record(const DeviceListing& listing) {
+    const plugin::DeviceProperties& device = listing.properties;
+    protocol::DeviceRecord record{};
+    set_text(record.backend, listing.backend);
+    record.device_id = listing.number;
+    record.usable = device.usable;
+    record.memory_bytes = device.memory_bytes;
+    record.free_bytes = listing.number < 0 ? protocol::unknown_bytes : device.free_bytes;
+    set_text(record.name, device.name);
+    set_text(record.capability, device.capability);
+    set_text(record.driver, device.driver);
+    set_text(record.reason, device.reason);
+    return record;
+}
+
 } // namespace
 
 void answer_devices(Channel& channel, const protocol::FrameHeader& begin) {
@@ -57,6 +75,9 @@ void answer_devices(Channel& channel, const protocol::FrameHeader& begin) {
         std::memcpy(records.next(), &record, sizeof record);
     };
     write(cpu_record());
+    for (const DeviceListing& listing : list_devices()) {
+        write(device_record(listing));
+    }
     records.send();
     channel.write_struct(protocol::Operation::done, begin.id,
                          protocol::Done{.result_bytes = records.sent()});
