@@ -80,3 +80,10 @@ SET vamhash.gpu_min_rows = 1000;
 SELECT count(*) FROM similar_pairs('SELECT i, (i / 3)::bigint::phash64 FROM generate_series(1, 999) i', 0);
 SELECT max(group_id) FROM similar_groups('SELECT i, (i / 3)::bigint::phash64 FROM generate_series(1, 999) i', 0);
 SELECT * FROM vamhash_stat WHERE name ~ 'last_device|fallback|device_joins';
+
+-- On, it must be a device, and joins have none yet.
+SET vamhash.gpu = on;
+SELECT count(*) FROM similar_pairs('SELECT 1, 0::bigint::phash64', 5);
+SELECT count(*) FROM similar_groups('SELECT 1, 0::bigint::phash64', 5);
+RESET vamhash.gpu;
+SELECT count(*) FROM similar_pairs('SELECT i, i::bigint::phash64 FROM generate_series(1, 2) i', 5);

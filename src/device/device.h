@@ -34,6 +34,12 @@ class DeviceMemoryExceeded : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// A device must be used, and none can be.
+class NoDevice : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
 /// A backend, or why there is none.
 struct LoadedBackend {
     const plugin::DeviceBackend* backend = nullptr;

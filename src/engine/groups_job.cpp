@@ -93,6 +93,7 @@ void answer_groups(Channel& channel, const protocol::FrameHeader& begin) {
     const JoinOptions options = join_options(channel, begin.id, request.settings);
     RowSet rows(1);
     throw_if(rows.read(channel, begin, options.memory_limit));
+    require_device(request.settings);
 
     GroupConversation conversation(channel, begin);
     const JoinReport report = similar_groups(

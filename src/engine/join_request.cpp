@@ -1,5 +1,6 @@
 #include "engine/join_request.h"
 
+#include "device/device.h"
 #include "engine/memory.h"
 #include "engine/request.h"
 
@@ -110,6 +111,12 @@ JoinOptions join_options(Channel& channel, std::uint32_t id,
         write_progress(channel, id, progress);
     };
     return options;
+}
+
+void require_device(const protocol::JoinSettings& settings) {
+    if (settings.device.use == static_cast<std::uint32_t>(protocol::DeviceUse::on)) {
+        throw NoDevice("joins do not run on devices in this version");
+    }
 }
 
 void write_join_done(Channel& channel, std::uint32_t id, const JoinReport& report,

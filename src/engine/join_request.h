@@ -48,6 +48,10 @@ class RowSet {
 JoinOptions join_options(Channel& channel, std::uint32_t id,
                          const protocol::JoinSettings& settings);
 
+/// Throws NoDevice where the request must have a device: joins have none in this version. Once the
+/// request has been read.
+void require_device(const protocol::JoinSettings& settings);
+
 /// Writes DONE for a join that has sent so many bytes of results.
 void write_join_done(Channel& channel, std::uint32_t id, const JoinReport& report,
                      std::uint64_t result_bytes);

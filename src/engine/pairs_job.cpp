@@ -66,6 +66,7 @@ void answer_pairs(Channel& channel, const protocol::FrameHeader& begin) {
         failure = failure ? failure : second;
     }
     throw_if(failure);
+    require_device(request.settings);
 
     std::array<int, protocol::max_columns> each{};
     std::copy_n(std::begin(request.thresholds), request.columns, each.begin());

@@ -1,5 +1,6 @@
 #include "engine/serve.h"
 
+#include "device/device.h"
 #include "engine/devices_job.h"
 #include "engine/groups_job.h"
 #include "engine/hash_job.h"
@@ -86,6 +87,8 @@ void serve(Channel& channel, Role role, std::chrono::seconds idle, std::uint32_t
             channel.write_error(begin->id, Fault::memory_limit, error.what());
         } catch (const JoinMethodMissing& error) {
             channel.write_error(begin->id, Fault::method_missing, error.what());
+        } catch (const NoDevice& error) {
+            channel.write_error(begin->id, Fault::no_device, error.what());
         } catch (const std::bad_alloc&) {
             channel.write_error(begin->id, Fault::out_of_memory, "out of memory");
         } catch (const ChannelError&) {
