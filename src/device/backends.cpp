@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <map>
 #include <mutex>
+#include <utility>
 
 namespace vamhash {
 
@@ -50,23 +51,30 @@ const LoadedBackend& load_device_backend(const std::string& name) {
     return found != loaded.end() ? found->second : loaded.emplace(name, load(name)).first->second;
 }
 
+std::vector<DeviceListing> list_devices(const std::string& backend) {
+    const LoadedBackend& loaded = load_device_backend(backend);
+    if (loaded.backend == nullptr) {
+        return {no_device(backend, loaded.reason.c_str())};
+    }
+    std::array<char, sizeof(plugin::DeviceProperties::reason)> reason{};
+    const std::uint32_t count = loaded.backend->count(reason.data(), reason.size());
+    if (count == 0) {
+        return {no_device(backend, reason.data())};
+    }
+    std::vector<DeviceListing> devices;
+    for (std::uint32_t number = 0; number < count; ++number) {
+        DeviceListing& listing = devices.emplace_back(
+            DeviceListing{.backend = backend, .number = static_cast<int>(number)});
+        loaded.backend->describe(number, &listing.properties);
+    }
+    return devices;
+}
+
 std::vector<DeviceListing> list_devices() {
     std::vector<DeviceListing> devices;
-    for (const char* const name : {"cuda", "opencl"}) {
-        const LoadedBackend& loaded = load_device_backend(name);
-        if (loaded.backend == nullptr) {
-            devices.push_back(no_device(name, loaded.reason.c_str()));
-            continue;
-        }
-        std::array<char, sizeof(plugin::DeviceProperties::reason)> reason{};
-        const std::uint32_t count = loaded.backend->count(reason.data(), reason.size());
-        if (count == 0) {
-            devices.push_back(no_device(name, reason.data()));
-        }
-        for (std::uint32_t number = 0; number < count; ++number) {
-            DeviceListing listing{.backend = name, .number = static_cast<int>(number)};
-            loaded.backend->describe(number, &listing.properties);
-            devices.push_back(listing);
+    for (const char* const backend : {"cuda", "opencl"}) {
+        for (DeviceListing& listing : list_devices(backend)) {
+            devices.push_back(std::move(listing));
         }
     }
     return devices;

@@ -1,5 +1,6 @@
 #include "device/device.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -28,10 +29,17 @@ plugin::OpenDevice* open_device(const plugin::DeviceBackend& backend, std::uint3
 
 } // namespace
 
-DeviceMemory::DeviceMemory(Device& device, std::uint64_t bytes) : bytes_(bytes) {
+DeviceMemory::DeviceMemory(Device& device, std::uint64_t bytes) {
     plugin::DeviceArray* array = nullptr;
     device.check(device.backend_.allocate(device.device_.get(), bytes, &array));
-    array_ = {array, {&device.backend_, device.device_.get()}};
+    array_ = {array, {&device, bytes}};
+    device.bytes_ += bytes;
+    device.peak_bytes_ = std::max(device.peak_bytes_, device.bytes_);
+}
+
+void DeviceMemory::Release::operator()(plugin::DeviceArray* array) const {
+    device->backend_.release(device->device_.get(), array);
+    device->bytes_ -= bytes;
 }
 
 Device::Device(const plugin::DeviceBackend& backend, std::uint32_t number)

@@ -18,6 +18,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace vamhash {
@@ -34,10 +35,16 @@ class DeviceMemoryExceeded : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// A device must be used, and none can be.
+/// A device must be used, and none can be; the detail says why.
 class NoDevice : public std::runtime_error {
   public:
-    using std::runtime_error::runtime_error;
+    NoDevice(const std::string& message, std::string detail)
+        : std::runtime_error(message), detail_(std::move(detail)) {}
+
+    [[nodiscard]] const std::string& detail() const { return detail_; }
+
+  private:
+    std::string detail_;
 };
 
 /// A backend, or why there is none.
@@ -56,7 +63,8 @@ struct DeviceListing {
     plugin::DeviceProperties properties{};
 };
 
-/// The devices of all backends. Opens none.
+/// The devices of a backend, cuda or opencl, or of all. Opens none.
+std::vector<DeviceListing> list_devices(const std::string& backend);
 std::vector<DeviceListing> list_devices();
 
 class Device;
@@ -67,19 +75,18 @@ class DeviceMemory {
     DeviceMemory() = default;
     DeviceMemory(Device& device, std::uint64_t bytes);
 
-    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+    [[nodiscard]] std::uint64_t bytes() const { return array_ ? array_.get_deleter().bytes : 0; }
 
   private:
     friend class Device;
 
     struct Release {
-        const plugin::DeviceBackend* backend;
-        plugin::OpenDevice* device;
-        void operator()(plugin::DeviceArray* array) const { backend->release(device, array); }
+        Device* device;
+        std::uint64_t bytes;
+        void operator()(plugin::DeviceArray* array) const;
     };
 
-    std::unique_ptr<plugin::DeviceArray, Release> array_{nullptr, {nullptr, nullptr}};
-    std::uint64_t bytes_ = 0;
+    std::unique_ptr<plugin::DeviceArray, Release> array_{nullptr, {nullptr, 0}};
 };
 
 /// A kernel's argument: an array, or a number of 32 or 64 bits as the kernel has it.
@@ -98,11 +105,14 @@ class DeviceArgument {
 };
 
 /// An open device. Everything throws DeviceMemoryExceeded or DeviceFailed, which may be the fault
-/// of an earlier call. Used by one thread at a time; arrays go before the device does.
+/// of an earlier call. Used by one thread at a time; arrays go before the device does, and it does
+/// not move.
 class Device {
   public:
     /// Opens device `number` of a backend.
     Device(const plugin::DeviceBackend& backend, std::uint32_t number);
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
 
     [[nodiscard]] const plugin::DeviceProperties& properties() const { return properties_; }
 
@@ -111,6 +121,9 @@ class Device {
 
     /// Bytes free, or plugin::unknown_device_bytes.
     [[nodiscard]] std::uint64_t free_bytes() { return backend_.free_bytes(device_.get()); }
+
+    /// The most bytes that arrays have had at once since the last call.
+    std::uint64_t take_peak_bytes() { return std::exchange(peak_bytes_, bytes_); }
 
     template <typename Item>
     void write(DeviceMemory& to, std::span<const Item> items, std::uint32_t queue = 0) {
@@ -138,6 +151,8 @@ class Device {
     const std::uint32_t number_;
     plugin::DeviceProperties properties_{};
     std::unique_ptr<plugin::OpenDevice, void (*)(plugin::OpenDevice*) noexcept> device_;
+    std::uint64_t bytes_ = 0; // of arrays
+    std::uint64_t peak_bytes_ = 0;
 };
 
 } // namespace vamhash

@@ -1,6 +1,7 @@
 #include "engine/devices_job.h"
 
 #include "device/device.h"
+#include "engine/engine_device.h"
 #include "engine/join_request.h"
 #include "engine/memory.h"
 #include "engine/request.h"
@@ -58,7 +59,9 @@ protocol::DeviceRecord device_record(const DeviceListing& listing) {
     set_text(record.name, device.name);
     set_text(record.capability, device.capability);
     set_text(record.driver, device.driver);
-    set_text(record.reason, device.reason);
+    set_text(record.reason, device.usable != 0 && !is_used_by_itself(device)
+                                ? reason_not_used_by_itself
+                                : device.reason);
     return record;
 }
 

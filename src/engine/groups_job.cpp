@@ -85,15 +85,15 @@ class GroupConversation {
 
 } // namespace
 
-void answer_groups(Channel& channel, const protocol::FrameHeader& begin) {
+void answer_groups(Channel& channel, const protocol::FrameHeader& begin, EngineDevice& device) {
     const auto request = channel.read_struct<protocol::GroupsRequest>(begin);
     if (request.method > static_cast<std::uint32_t>(protocol::GroupMethod::connected)) {
         throw ChannelError("a method of grouping is not known");
     }
-    const JoinOptions options = join_options(channel, begin.id, request.settings);
+    RequestDevice request_device(device, channel, begin, request.settings.device);
+    const JoinOptions options = join_options(channel, begin.id, request.settings, request_device);
     RowSet rows(1);
     throw_if(rows.read(channel, begin, options.memory_limit));
-    require_device(request.settings);
 
     GroupConversation conversation(channel, begin);
     const JoinReport report = similar_groups(
@@ -101,7 +101,7 @@ void answer_groups(Channel& channel, const protocol::FrameHeader& begin) {
         static_cast<GroupMethod>(request.method), options,
         [&](std::span<const GroupedRow> asked) { return conversation.ask_ranks(asked); },
         [&](std::span<const Member> members) { conversation.write(members); });
-    write_join_done(channel, begin.id, report, conversation.finish());
+    write_join_done(channel, begin.id, report, conversation.finish(), device.is_held());
 }
 
 } // namespace vamhash

@@ -2,11 +2,12 @@
 #pragma once
 
 #include "engine/channel.h"
+#include "engine/engine_device.h"
 
 namespace vamhash {
 
 /// Reads the request's rows; writes those that are in a group and ASK; reads their ranks; writes
 /// the groups, and DONE. Throws std::bad_alloc with the request wholly read.
-void answer_groups(Channel& channel, const protocol::FrameHeader& begin);
+void answer_groups(Channel& channel, const protocol::FrameHeader& begin, EngineDevice& device);
 
 } // namespace vamhash

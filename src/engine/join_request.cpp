@@ -16,7 +16,7 @@ namespace {
 static_assert(static_cast<int>(protocol::Method::faiss) == static_cast<int>(JoinMethod::faiss));
 
 void write_progress(Channel& channel, std::uint32_t id, const JoinProgress& progress) {
-    const protocol::Progress payload{
+    protocol::Progress payload{
         .phase = static_cast<std::uint32_t>(progress.phase),
         .unused = 0,
         .done = progress.done,
@@ -26,8 +26,21 @@ void write_progress(Channel& channel, std::uint32_t id, const JoinProgress& prog
         .estimated_pairs = progress.estimated_pairs,
         .device = {},
     };
+    progress.device.copy(payload.device, sizeof payload.device - 1);
     channel.write_struct(protocol::Operation::progress, id, payload);
     channel.flush(); // it is news now or never
+}
+
+void check_device_settings(const protocol::DeviceSettings& settings) {
+    if (settings.use > static_cast<std::uint32_t>(protocol::DeviceUse::on) ||
+        settings.device_id < -1) {
+        throw ChannelError("the use of a device makes no sense");
+    }
+    for (const protocol::Backend backend : settings.backends) {
+        if (static_cast<std::uint32_t>(backend) > protocol::backend_count) {
+            throw ChannelError("a backend is not known");
+        }
+    }
 }
 
 // Throws JoinMemoryExceeded where the columns alone are over the limit.
@@ -96,8 +109,9 @@ std::vector<std::span<const std::uint64_t>> RowSet::columns() const {
     return columns;
 }
 
-JoinOptions join_options(Channel& channel, std::uint32_t id,
-                         const protocol::JoinSettings& settings) {
+JoinOptions join_options(Channel& channel, std::uint32_t id, const protocol::JoinSettings& settings,
+                         DeviceSource& device) {
+    check_device_settings(settings.device);
     if (settings.method > static_cast<std::uint32_t>(protocol::Method::faiss)) {
         throw ChannelError("a join's method is not known");
     }
@@ -107,20 +121,20 @@ JoinOptions join_options(Channel& channel, std::uint32_t id,
     options.memory_limit =
         settings.memory_limit != 0 ? settings.memory_limit : available_memory() / 2;
     options.max_pairs = settings.max_pairs;
+    const auto use = static_cast<protocol::DeviceUse>(settings.device.use);
+    options.device = {.source = use == protocol::DeviceUse::off ? nullptr : &device,
+                      .is_required = use == protocol::DeviceUse::on,
+                      .min_rows = settings.device.min_rows,
+                      .memory_limit = settings.device.memory_limit};
     options.progress = [&channel, id](const JoinProgress& progress) {
         write_progress(channel, id, progress);
     };
     return options;
 }
 
-void require_device(const protocol::JoinSettings& settings) {
-    if (settings.device.use == static_cast<std::uint32_t>(protocol::DeviceUse::on)) {
-        throw NoDevice("joins do not run on devices in this version");
-    }
-}
-
 void write_join_done(Channel& channel, std::uint32_t id, const JoinReport& report,
-                     std::uint64_t result_bytes) {
+                     std::uint64_t result_bytes, bool holds_device) {
+    const DeviceReport& device = report.device;
     protocol::JoinDone done{
         .done = {.result_bytes = result_bytes},
         .left_rows = report.left_rows,
@@ -139,17 +153,20 @@ void write_join_done(Channel& channel, std::uint32_t id, const JoinReport& repor
         .threads = report.threads,
         .isa = {},
         .scheme = {},
-        .device_bytes = 0,
-        .device_seconds = 0,
-        .device_tables = 0,
-        .fallbacks = 0,
-        .holds_device = 0,
+        .device_bytes = device.bytes,
+        .device_seconds = device.seconds,
+        .device_tables = static_cast<std::uint32_t>(device.tables),
+        .fallbacks = static_cast<std::uint32_t>(device.fallbacks),
+        .holds_device = holds_device ? 1U : 0U,
         .unused = 0,
         .device = {},
         .fallback = {},
     };
     report.isa.copy(done.isa, sizeof done.isa - 1);
     report.scheme.copy(done.scheme, sizeof done.scheme - 1);
+    printable(device.name, sizeof done.device - 1).copy(done.device, sizeof done.device - 1);
+    printable(device.fallback, sizeof done.fallback - 1)
+        .copy(done.fallback, sizeof done.fallback - 1);
     channel.write_struct(protocol::Operation::done, id, done);
 }
 

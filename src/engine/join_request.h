@@ -44,17 +44,14 @@ class RowSet {
 };
 
 /// The request's limits and means, with its progress written to the channel. Throws ChannelError
-/// where they make no sense.
-JoinOptions join_options(Channel& channel, std::uint32_t id,
-                         const protocol::JoinSettings& settings);
+/// where they make no sense. A device comes from `device`.
+JoinOptions join_options(Channel& channel, std::uint32_t id, const protocol::JoinSettings& settings,
+                         DeviceSource& device);
 
-/// Throws NoDevice where the request must have a device: joins have none in this version. Once the
-/// request has been read.
-void require_device(const protocol::JoinSettings& settings);
-
-/// Writes DONE for a join that has sent so many bytes of results.
+/// Writes DONE for a join that has sent so many bytes of results, and whether the engine holds a
+/// device.
 void write_join_done(Channel& channel, std::uint32_t id, const JoinReport& report,
-                     std::uint64_t result_bytes);
+                     std::uint64_t result_bytes, bool holds_device);
 
 /// Packs records of one size into RESULT frames.
 class RecordWriter {

@@ -48,7 +48,7 @@ class PairWriter {
 
 } // namespace
 
-void answer_pairs(Channel& channel, const protocol::FrameHeader& begin) {
+void answer_pairs(Channel& channel, const protocol::FrameHeader& begin, EngineDevice& device) {
     const auto request = channel.read_struct<protocol::PairsRequest>(begin);
     if (request.columns < 1 || request.columns > protocol::max_columns) {
         throw ChannelError("a join has no columns, or too many");
@@ -56,7 +56,8 @@ void answer_pairs(Channel& channel, const protocol::FrameHeader& begin) {
     if (request.sets != 1 && request.sets != 2) {
         throw ChannelError("a join is of one set, or of two");
     }
-    const JoinOptions options = join_options(channel, begin.id, request.settings);
+    RequestDevice request_device(device, channel, begin, request.settings.device);
+    const JoinOptions options = join_options(channel, begin.id, request.settings, request_device);
     RowSet left_rows(request.columns);
     RowSet right_rows(request.columns);
     std::exception_ptr failure = left_rows.read(channel, begin, options.memory_limit);
@@ -66,7 +67,6 @@ void answer_pairs(Channel& channel, const protocol::FrameHeader& begin) {
         failure = failure ? failure : second;
     }
     throw_if(failure);
-    require_device(request.settings);
 
     std::array<int, protocol::max_columns> each{};
     std::copy_n(std::begin(request.thresholds), request.columns, each.begin());
@@ -78,7 +78,7 @@ void answer_pairs(Channel& channel, const protocol::FrameHeader& begin) {
     const JoinReport report = request.sets == 2
                                   ? similar_pairs_between(left, right, thresholds, options, sink)
                                   : similar_pairs(left, thresholds, options, sink);
-    write_join_done(channel, begin.id, report, writer.finish());
+    write_join_done(channel, begin.id, report, writer.finish(), device.is_held());
 }
 
 } // namespace vamhash

@@ -1,7 +1,7 @@
 #include "engine/serve.h"
 
-#include "device/device.h"
 #include "engine/devices_job.h"
+#include "engine/engine_device.h"
 #include "engine/groups_job.h"
 #include "engine/hash_job.h"
 #include "engine/images_job.h"
@@ -28,7 +28,8 @@ static void say_hello(Channel& channel, std::uint32_t sandbox) {
 
 /// Reads the whole request, so that an error found now leaves the socket between two frames, and
 /// does its work, then or meanwhile.
-static void answer(Channel& channel, Role role, const protocol::FrameHeader& begin) {
+static void answer(Channel& channel, Role role, const protocol::FrameHeader& begin,
+                   EngineDevice& device) {
     switch (static_cast<Operation>(begin.operation)) {
     case Operation::begin_hash:
         if (role == Role::decode) {
@@ -42,12 +43,12 @@ static void answer(Channel& channel, Role role, const protocol::FrameHeader& beg
         break;
     case Operation::begin_pairs:
         if (role == Role::compute) {
-            return answer_pairs(channel, begin);
+            return answer_pairs(channel, begin, device);
         }
         break;
     case Operation::begin_groups:
         if (role == Role::compute) {
-            return answer_groups(channel, begin);
+            return answer_groups(channel, begin, device);
         }
         break;
     case Operation::begin_devices:
@@ -74,10 +75,11 @@ static std::string heaviest_hashes(const TooManyPairs& error) {
 }
 
 void serve(Channel& channel, Role role, std::chrono::seconds idle, std::uint32_t sandbox) {
+    EngineDevice device;
     say_hello(channel, sandbox);
     while (const auto begin = channel.read_header(idle)) {
         try {
-            answer(channel, role, *begin);
+            answer(channel, role, *begin, device);
         } catch (const ImageError& error) {
             channel.write_error(begin->id, static_cast<Fault>(error.status()), error.what());
         } catch (const TooManyPairs& error) {
@@ -88,7 +90,12 @@ void serve(Channel& channel, Role role, std::chrono::seconds idle, std::uint32_t
         } catch (const JoinMethodMissing& error) {
             channel.write_error(begin->id, Fault::method_missing, error.what());
         } catch (const NoDevice& error) {
-            channel.write_error(begin->id, Fault::no_device, error.what());
+            channel.write_error(begin->id, Fault::no_device, error.what(), error.detail());
+        } catch (const DeviceFailed& error) {
+            channel.write_error(begin->id, Fault::device_failed, "the device failed", error.what());
+        } catch (const DeviceMemoryExceeded& error) {
+            channel.write_error(begin->id, Fault::device_failed, "the device has too little memory",
+                                error.what());
         } catch (const std::bad_alloc&) {
             channel.write_error(begin->id, Fault::out_of_memory, "out of memory");
         } catch (const ChannelError&) {

@@ -13,11 +13,12 @@
 // one part of the values after another (join/passes.h).
 #include "join/block_join.h"
 
+#include "join/plan.h"
+#include "join/shared_partition.h"
 #include "join/triangle.h"
 
 #include <algorithm>
 #include <bit>
-#include <numeric>
 #include <utility>
 
 namespace vamhash {
@@ -26,9 +27,6 @@ namespace {
 
 // Chunks above are partitioned by all threads.
 constexpr std::size_t largest_chunk = std::size_t{1} << 17;
-// So many codes, a few milliseconds' work, does a thread partition between two looks at the others.
-constexpr std::size_t most_codes_at_once = std::size_t{1} << 20;
-
 // So many comparisons, some milliseconds, may one thread do between two looks at the others.
 std::uint64_t most_pairs_at_once(Isa isa) {
     return std::uint64_t{1} << (isa == Isa::scalar ? 22 : 26);
@@ -192,13 +190,18 @@ struct BlockJoin::Thread {
     std::vector<std::uint32_t> hot_chunks; // chunk and step, one after the other
 };
 
-BlockJoin::BlockJoin(const Plan& plan, int threshold, Isa isa, Workers& workers, Monitor& monitor,
-                     GroupPairSink& sink)
-    : threshold_(threshold), most_pairs_at_once_(most_pairs_at_once(isa)),
-      partition_(partition_kernels_for(isa)), bucket_(bucket_kernels_for(isa)), workers_(workers),
-      monitor_(monitor) {
-    for (std::size_t part = 0; part < plan.scheme.parts.size(); ++part) {
-        add_tables(plan.scheme, part);
+BlockJoin::BlockJoin(std::span<const TableSet> sets, int threshold, Isa isa, Workers& workers,
+                     Monitor& monitor, GroupPairSink& sink)
+    : most_pairs_at_once_(most_pairs_at_once(isa)), partition_(partition_kernels_for(isa)),
+      bucket_(bucket_kernels_for(isa)), workers_(workers), monitor_(monitor) {
+    for (const TableSet& set : sets) {
+        // So many of the shared bits as a partition is fast with; the others are left to the steps.
+        TableSteps& own = sets_.emplace_back(
+            TableSteps{key_bits(lowest_bits(set.shared_mask, most_shared_bits)), {}});
+        for (const KeyTable& table : set.tables) {
+            own.steps.push_back({key_bits(table.key_mask & ~own.key.mask),
+                                 comparison_for(table.key_mask, threshold), table.rule});
+        }
     }
     for (unsigned i = 0; i < workers.count(); ++i) {
         threads_.push_back(std::make_unique<Thread>(bucket_, i, workers, monitor, sink));
@@ -207,70 +210,10 @@ BlockJoin::BlockJoin(const Plan& plan, int threshold, Isa isa, Workers& workers,
 
 BlockJoin::~BlockJoin() = default;
 
-// Adds the tables of a part, by their first blocks. The shared key takes so many of those blocks'
-// bits as a partition is fast with; the others are left to the steps.
-void BlockJoin::add_tables(const Scheme& scheme, std::size_t part) {
-    const Part& blocks = scheme.parts[part];
-    std::uint64_t last_prefix = ~0ULL;
-    for (const Table& table : tables_of(blocks)) {
-        const std::size_t count = std::min<std::size_t>(scheme.shared_blocks, table.blocks.size());
-        const std::uint64_t prefix = key_mask(blocks, table, count);
-        if (sets_.empty() || prefix != last_prefix) {
-            last_prefix = prefix;
-            std::uint64_t mask = 0;
-            for (std::uint64_t rest = prefix; rest != 0 && std::popcount(mask) < most_shared_bits;
-                 rest &= rest - 1) {
-                mask |= rest & -rest;
-            }
-            sets_.push_back({key_bits(mask), {}});
-        }
-        const std::uint64_t mask = key_mask(blocks, table);
-        sets_.back().steps.push_back({key_bits(mask & ~sets_.back().key.mask),
-                                      comparison_for(mask, threshold_),
-                                      emission_rule(scheme, part, table)});
-    }
-}
-
-// Partitions codes by all threads: each counts and then scatters an equal share of them.
-std::vector<std::uint32_t> BlockJoin::partition_together(std::span<const std::uint64_t> codes,
-                                                         const KeyBits& key, std::uint64_t* out) {
-    const std::size_t keys = std::size_t{1} << key.bits;
-    const unsigned workers = workers_.count();
-    std::vector<std::vector<std::uint32_t>> places(workers, std::vector<std::uint32_t>(keys));
-    const auto share = [&](unsigned worker) {
-        const std::size_t begin = codes.size() * worker / workers;
-        return codes.subspan(begin, codes.size() * (worker + 1) / workers - begin);
-    };
-    const auto for_each_piece = [&](unsigned worker, const auto& work) {
-        const std::span<const std::uint64_t> all = share(worker);
-        for (std::size_t i = 0; i < all.size() && !workers_.stopped(); i += most_codes_at_once) {
-            work(all.data() + i, std::min(most_codes_at_once, all.size() - i));
-        }
-    };
-    workers_.run([&](unsigned worker) {
-        for_each_piece(worker, [&](const std::uint64_t* piece, std::size_t size) {
-            partition_.count(piece, size, key, places[worker].data());
-        });
-    });
-    std::vector<std::uint32_t> borders(keys + 1);
-    std::uint32_t place = 0;
-    for (std::size_t i = 0; i < keys; ++i) {
-        borders[i] = place;
-        for (std::vector<std::uint32_t>& counts : places) {
-            place += std::exchange(counts[i], place);
-        }
-    }
-    borders[keys] = place;
-    workers_.run([&](unsigned worker) {
-        for_each_piece(worker, [&](const std::uint64_t* piece, std::size_t size) {
-            partition_.scatter(piece, size, key, places[worker].data(), out);
-        });
-    });
-    return borders;
-}
-
-void BlockJoin::run(std::size_t number, const Distinct& left, const Distinct& right_values) {
-    const TableSet& set = sets_[number];
+void BlockJoin::run(const Tables& tables, const Distinct& left, const Distinct& right_values) {
+    const TableSteps& set = sets_[tables.set];
+    const std::span<const Step> steps =
+        std::span(set.steps).subspan(tables.first, tables.end - tables.first);
     self_ = &left == &right_values;
     sides_[0].distinct = &left;
     right().distinct = &right_values;
@@ -278,16 +221,17 @@ void BlockJoin::run(std::size_t number, const Distinct& left, const Distinct& ri
         thread->emission.begin(left, right_values);
     }
     for (Side& side : sides()) {
-        side.borders = partition_together(side.distinct->values(), set.key, side.distinct->spare());
+        side.borders = partition_together(side.distinct->values(), set.key, side.distinct->spare(),
+                                          partition_, workers_);
     }
     const std::vector<std::uint32_t> order = chunks_by_size();
     workers_.run_tasks(order.size(), [&](unsigned worker, std::uint64_t task) {
-        run_chunk(set, order[task], *threads_[worker]);
+        run_chunk(steps, order[task], *threads_[worker]);
     });
     for (const std::unique_ptr<Thread>& thread : threads_) {
         const std::vector<std::uint32_t> hot = std::exchange(thread->hot_chunks, {});
         for (std::size_t i = 0; i < hot.size(); i += 2) {
-            run_hot_chunk(hot[i], set.steps[hot[i + 1]]);
+            run_hot_chunk(hot[i], steps[hot[i + 1]]);
         }
     }
     workers_.run([&](unsigned worker) { threads_[worker]->emission.finish(); });
@@ -312,12 +256,12 @@ std::vector<std::uint32_t> BlockJoin::chunks_by_size() {
 }
 
 // Runs the tables on a chunk, or puts it aside.
-void BlockJoin::run_chunk(const TableSet& set, std::size_t chunk, Thread& thread) {
+void BlockJoin::run_chunk(std::span<const Step> steps, std::size_t chunk, Thread& thread) {
     const bool large =
         std::max(sides_[0].chunk(chunk).size(), right().chunk(chunk).size()) > largest_chunk;
-    for (std::size_t i = 0; i < set.steps.size(); ++i) {
+    for (std::size_t i = 0; i < steps.size(); ++i) {
         workers_.check();
-        if (large || !run_step(set.steps[i], chunk, thread)) {
+        if (large || !run_step(steps[i], chunk, thread)) {
             thread.hot_chunks.push_back(static_cast<std::uint32_t>(chunk));
             thread.hot_chunks.push_back(static_cast<std::uint32_t>(i));
         }
@@ -379,7 +323,8 @@ void BlockJoin::run_hot_chunk(std::size_t chunk, const Step& step) {
             side.hot_codes = {}; // before the new one: not both at a time
             side.hot_codes = LargeArray<std::uint64_t>(codes.size());
         }
-        borders[i] = partition_together(codes, step.key, side.hot_codes.data());
+        borders[i] =
+            partition_together(codes, step.key, side.hot_codes.data(), partition_, workers_);
     }
     const auto bucket = [&](std::size_t i, std::size_t key) {
         return std::span<const std::uint64_t>(sides_[i].hot_codes.data() + borders[i][key],

@@ -23,25 +23,27 @@ namespace vamhash {
 
 class Emission;
 
-/// Runs the tables of a plan, set by set: the tables of a set share a first partition. The values
-/// have been reordered by the plan's order of bits. All sets together find each pair of values
-/// within the threshold once: of different values of one set, or of the values of two.
+/// Some tables of a set: [first, end).
+struct Tables {
+    std::size_t set;
+    std::size_t first;
+    std::size_t end;
+};
+
+/// Runs the tables of a scheme on the CPU: those of a set share a first partition. The values have
+/// been reordered by the plan's order of bits. All tables together find each pair of values within
+/// the threshold once: of different values of one set, or of the values of two.
 class BlockJoin {
   public:
-    BlockJoin(const Plan& plan, int threshold, Isa isa, Workers& workers, Monitor& monitor,
-              GroupPairSink& sink);
+    BlockJoin(std::span<const TableSet> sets, int threshold, Isa isa, Workers& workers,
+              Monitor& monitor, GroupPairSink& sink);
     ~BlockJoin();
     BlockJoin(const BlockJoin&) = delete;
     BlockJoin& operator=(const BlockJoin&) = delete;
 
-    [[nodiscard]] std::size_t sets() const { return sets_.size(); }
-
-    /// The number of tables in a set. The sets are those of shared_masks().
-    [[nodiscard]] std::size_t tables(std::size_t set) const { return sets_[set].steps.size(); }
-
-    /// Runs the tables of one set on the values of two sets, of a self-join twice the same; when it
-    /// returns the sink has their pairs.
-    void run(std::size_t set, const Distinct& left, const Distinct& right);
+    /// Runs tables on the values of two sets, of a self-join twice the same; when it returns the
+    /// sink has their pairs.
+    void run(const Tables& tables, const Distinct& left, const Distinct& right);
 
   private:
     // A table ready to run.
@@ -52,7 +54,7 @@ class BlockJoin {
     };
 
     // The tables with the same first blocks.
-    struct TableSet {
+    struct TableSteps {
         KeyBits key; // of some of those blocks' bits: all values are partitioned by it
         std::vector<Step> steps;
     };
@@ -74,20 +76,16 @@ class BlockJoin {
     // The codes of a chunk in a thread, partitioned into buckets.
     struct Buckets;
 
-    void add_tables(const Scheme& scheme, std::size_t part);
     [[nodiscard]] std::span<Side> sides() { return {sides_, self_ ? 1U : 2U}; }
     [[nodiscard]] Side& right() { return sides_[self_ ? 0 : 1]; }
     std::vector<std::uint32_t> chunks_by_size();
-    void run_chunk(const TableSet& set, std::size_t chunk, Thread& thread);
+    void run_chunk(std::span<const Step> steps, std::size_t chunk, Thread& thread);
     [[nodiscard]] bool run_step(const Step& step, std::size_t chunk, Thread& thread);
     void run_hot_chunk(std::size_t chunk, const Step& step);
     [[nodiscard]] std::uint64_t tiles(std::size_t left, std::size_t right) const;
     void compare_tile(std::span<const std::uint64_t> left, std::span<const std::uint64_t> right,
                       std::uint64_t tile, const Step& step, Emission& emission);
-    std::vector<std::uint32_t> partition_together(std::span<const std::uint64_t> codes,
-                                                  const KeyBits& key, std::uint64_t* out);
 
-    const int threshold_;
     const std::uint64_t most_pairs_at_once_;
     const PartitionKernels& partition_;
     const BucketKernels& bucket_;
@@ -95,7 +93,7 @@ class BlockJoin {
     Monitor& monitor_;
     bool self_ = true;
     Side sides_[2];
-    std::vector<TableSet> sets_;
+    std::vector<TableSteps> sets_;
     std::vector<std::unique_ptr<Thread>> threads_;
 };
 

@@ -21,8 +21,7 @@ constexpr std::uint32_t group_size = 256;
 constexpr std::uint32_t scan_block = 2048;
 // Groups that go over all codes: enough to fill a device.
 constexpr std::uint64_t most_groups = 4096;
-// The bits of a window that few pairs of codes pass by chance: at 6, one of 4,000.
-constexpr int narrow_threshold = 6;
+static_assert(DeviceJoin::least_hits == JOIN_MOST_HITS_AT_ONCE);
 
 std::uint64_t blocks(std::uint64_t items, std::uint64_t size) {
     return (items + size - 1) / size;
@@ -53,11 +52,19 @@ void copy_rule(const EmissionRule& rule, JoinTable& table) {
     }
 }
 
+// Makes an array of at least so many bytes. What it held is lost.
+void make_room(Device& device, DeviceMemory& memory, std::uint64_t bytes) {
+    if (memory.bytes() < bytes) {
+        memory = {}; // before the new one: not both at a time
+        memory = DeviceMemory(device, bytes);
+    }
+}
+
 } // namespace
 
-DeviceJoin::Side::Side(Device& device, std::span<const std::uint64_t> all)
-    : size(static_cast<std::uint32_t>(all.size())),
-      codes(device, std::max<std::uint64_t>(all.size_bytes(), sizeof(std::uint64_t))) {
+void DeviceJoin::Side::load(Device& device, std::span<const std::uint64_t> all) {
+    size = static_cast<std::uint32_t>(all.size());
+    make_room(device, codes, std::max<std::uint64_t>(all.size_bytes(), sizeof(std::uint64_t)));
     if (!all.empty()) {
         device.write(codes, all);
     }
@@ -69,30 +76,43 @@ DeviceJoin::Results::Results(Device& device, const Sizes& sizes)
       unfinished(device, 2 * sizeof(std::uint32_t) * std::uint64_t{sizes.units}) {}
 
 DeviceJoin::DeviceJoin(Device& device, std::span<const std::uint64_t> codes, const Sizes& sizes)
-    : device_(device), sizes_(sizes), self_(true), table_(device, sizeof(JoinTable)) {
-    sides_.emplace_back(device, codes);
-    for (int i = 0; i < 2; ++i) {
-        results_.emplace_back(device, sizes);
-    }
+    : device_(device), sizes_(sizes), self_(true), sides_(1), table_(device, sizeof(JoinTable)) {
+    make_results();
+    load(codes);
 }
 
 DeviceJoin::DeviceJoin(Device& device, std::span<const std::uint64_t> left,
                        std::span<const std::uint64_t> right, const Sizes& sizes)
-    : device_(device), sizes_(sizes), self_(false), table_(device, sizeof(JoinTable)) {
-    sides_.emplace_back(device, left);
-    sides_.emplace_back(device, right);
+    : device_(device), sizes_(sizes), self_(false), sides_(2), table_(device, sizeof(JoinTable)) {
+    make_results();
+    load(left, right);
+}
+
+void DeviceJoin::make_results() {
     for (int i = 0; i < 2; ++i) {
-        results_.emplace_back(device, sizes);
+        results_.emplace_back(device_, sizes_);
     }
 }
 
-std::uint64_t DeviceJoin::bytes_for(std::uint64_t codes, int key_bits, const Sizes& sizes) {
-    const std::uint64_t keys = std::uint64_t{1} << key_bits;
+void DeviceJoin::load(std::span<const std::uint64_t> codes) {
+    sides_[0].load(device_, codes);
+}
+
+void DeviceJoin::load(std::span<const std::uint64_t> left, std::span<const std::uint64_t> right) {
+    sides_[0].load(device_, left);
+    sides_[1].load(device_, right);
+}
+
+std::uint64_t DeviceJoin::key_bytes(int key_bits) {
     const std::uint64_t by_key = 4 * sizeof(std::uint32_t) + 2 * sizeof(std::uint64_t);
-    return 2 * sizeof(std::uint64_t) * codes + by_key * (keys + 1) +
+    return by_key * ((std::uint64_t{1} << key_bits) + 1);
+}
+
+std::uint64_t DeviceJoin::bytes_for(std::uint64_t codes, int key_bits, const Sizes& sizes) {
+    return 2 * sizeof(std::uint64_t) * codes + key_bytes(key_bits) +
            2 * (sizeof(CodePair) * std::uint64_t{sizes.hits} +
                 2 * sizeof(std::uint32_t) * std::uint64_t{sizes.units}) +
-           (std::uint64_t{1} << 20);
+           (std::uint64_t{1} << 16);
 }
 
 void DeviceJoin::write_table(std::uint64_t key_mask, int threshold, const EmissionRule& rule) {
@@ -102,28 +122,20 @@ void DeviceJoin::write_table(std::uint64_t key_mask, int threshold, const Emissi
     copy_rule(rule, table);
     table.threshold = static_cast<std::uint32_t>(threshold);
     table.window = static_cast<std::uint32_t>(comparison.window);
-    table.narrow = threshold <= narrow_threshold ? 1 : 0;
+    table.narrow = threshold <= most_narrow_threshold ? 1 : 0;
     table.self = self_ ? 1 : 0;
     device_.write(table_, std::span<const JoinTable>(&table, 1));
 }
 
 void DeviceJoin::make_room_for_keys(std::uint32_t keys) {
-    if (keys <= keys_) {
-        return;
-    }
     const std::uint64_t numbers = std::uint64_t{keys} + 1;
     for (Side& side : sides_) {
-        side.counts = {}; // before the new one: not both at a time
-        side.borders = {};
-        side.counts = DeviceMemory(device_, sizeof(std::uint32_t) * numbers);
-        side.borders = DeviceMemory(device_, sizeof(std::uint32_t) * numbers);
+        make_room(device_, side.counts, sizeof(std::uint32_t) * numbers);
+        make_room(device_, side.borders, sizeof(std::uint32_t) * numbers);
     }
-    tiles_ = {};
-    tile_starts_ = {};
-    tiles_ = DeviceMemory(device_, sizeof(std::uint64_t) * numbers);
-    tile_starts_ = DeviceMemory(device_, sizeof(std::uint64_t) * numbers);
-    sums_ = DeviceMemory(device_, sizeof(std::uint64_t) * blocks(keys, scan_block));
-    keys_ = keys;
+    make_room(device_, tiles_, sizeof(std::uint64_t) * numbers);
+    make_room(device_, tile_starts_, sizeof(std::uint64_t) * numbers);
+    make_room(device_, sums_, sizeof(std::uint64_t) * blocks(keys, scan_block));
 }
 
 // Writes the codes of a set bucket by bucket, and the borders of the buckets.
@@ -141,9 +153,7 @@ void DeviceJoin::partition(Side& side, std::uint32_t keys) {
     device_.launch(Kernel::scan_blocks_u32, scan_groups, group_size,
                    {side.counts, keys, sums_, side.borders});
     if (keys > 1 && size > 0) {
-        if (side.buckets.bytes() == 0) {
-            side.buckets = DeviceMemory(device_, sizeof(std::uint64_t) * size);
-        }
+        make_room(device_, side.buckets, sizeof(std::uint64_t) * size);
         device_.launch(Kernel::scatter_codes, groups_for(size), group_size,
                        {side.codes, size, table_, side.counts, side.buckets});
     }

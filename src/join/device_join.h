@@ -33,11 +33,16 @@ using CodePairSink = std::function<void(std::span<const CodePair>)>;
 /// The most bits that a table's key may have here.
 constexpr int most_device_key_bits = 24;
 
+/// Up to this threshold, 32 bits of two codes rule out nearly all pairs: at 6, all but one of
+/// 4,000.
+constexpr int most_narrow_threshold = 6;
+
 /// Joins in a device's memory. Throws DeviceMemoryExceeded and DeviceFailed from everywhere.
 class DeviceJoin {
   public:
+    static constexpr std::uint32_t least_hits = 16384;
     struct Sizes {
-        std::uint32_t hits = 1U << 20;  // pairs that the buffer holds, at least 16384
+        std::uint32_t hits = 1U << 20;  // pairs that the buffer holds, at least least_hits
         std::uint32_t units = 1U << 18; // tiles, or runs of codes, in a launch
     };
 
@@ -47,6 +52,13 @@ class DeviceJoin {
     /// Those of two sets.
     DeviceJoin(Device& device, std::span<const std::uint64_t> left,
                std::span<const std::uint64_t> right, const Sizes& sizes);
+
+    /// Puts others there instead: of one set, or of two where there were two.
+    void load(std::span<const std::uint64_t> codes);
+    void load(std::span<const std::uint64_t> left, std::span<const std::uint64_t> right);
+
+    /// The bytes on the device that keys of so many bits take, of two sets.
+    static std::uint64_t key_bytes(int key_bits);
 
     /// The bytes on the device that a join of so many codes, of both sets, takes at most.
     static std::uint64_t bytes_for(std::uint64_t codes, int key_bits, const Sizes& sizes);
@@ -63,9 +75,9 @@ class DeviceJoin {
   private:
     // A set of codes: as given, and bucket by bucket.
     struct Side {
-        Side(Device& device, std::span<const std::uint64_t> codes);
+        void load(Device& device, std::span<const std::uint64_t> all);
 
-        std::uint32_t size;
+        std::uint32_t size = 0;
         DeviceMemory codes;
         DeviceMemory buckets; // none until a key needs them
         DeviceMemory counts;  // of codes by key; then where the next code goes
@@ -88,6 +100,7 @@ class DeviceJoin {
         bool resumed;
     };
 
+    void make_results();
     [[nodiscard]] Side& right() { return sides_.back(); }
     void write_table(std::uint64_t key_mask, int threshold, const EmissionRule& rule);
     void make_room_for_keys(std::uint32_t keys);
@@ -105,7 +118,6 @@ class DeviceJoin {
     DeviceMemory tiles_; // by key
     DeviceMemory tile_starts_;
     DeviceMemory sums_;
-    std::uint32_t keys_ = 0; // that there is room for
     std::uint64_t candidates_ = 0;
     std::vector<CodePair> pairs_;
 };

@@ -6,11 +6,13 @@
 #endif
 
 #include "join/distinct.h"
+#include "join/join_device.h"
 #include "join/monitor.h"
-#include "join/scheme.h"
+#include "join/plan.h"
 #include "join/similar_pairs.h"
 #include "join/workers.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -41,14 +43,25 @@ struct SchemeUsed {
 /// Finds every pair of different groups whose values differ in at most `threshold` bits; each pair
 /// is given once, in no particular order, and either group may be the left one. Plans, moves the
 /// bits of the values (Distinct::reorder), and joins by block combinations, or compares all values
-/// where that is cheaper. Of the options, `isa` and `method` are looked at. Passes through the
-/// monitor's phases planning and comparing; leaves the counting of pairs to the sink.
+/// where that is cheaper, on the CPU or on the device. Of the options, `isa` and `method` are
+/// looked at. Passes through the monitor's phases planning and comparing; leaves the counting of
+/// pairs to the sink. `most_sent` is TableJoin's.
 SchemeUsed find_group_pairs(Distinct& distinct, int threshold, const JoinOptions& options,
-                            Workers& workers, Monitor& monitor, GroupPairSink& sink);
+                            std::uint64_t most_sent, JoinDevice& device, Workers& workers,
+                            Monitor& monitor, GroupPairSink& sink);
 
 /// Finds the pairs of a value of `left` and one of `right` by a plan; of a self-join, where both
-/// are the same, as find_group_pairs. The left one had better be the smaller.
+/// are the same, as find_group_pairs. The left one had better be the smaller. `most_sent` is
+/// TableJoin's.
 SchemeUsed run_plan(const Plan& plan, Distinct& left, Distinct& right, int threshold, Isa isa,
-                    Workers& workers, Monitor& monitor, GroupPairSink& sink);
+                    std::uint64_t most_sent, JoinDevice& device, Workers& workers, Monitor& monitor,
+                    GroupPairSink& sink);
+
+/// How many pairs a join of so many values should keep as most_sent, in so much memory: few tables
+/// have more.
+constexpr std::uint64_t pairs_to_keep(std::uint64_t values, std::uint64_t bytes) {
+    constexpr std::uint64_t bytes_per_pair = 16; // while a vector of them grows
+    return std::min(std::max(values, std::uint64_t{1} << 20), bytes / bytes_per_pair);
+}
 
 } // namespace vamhash

@@ -19,6 +19,7 @@ void Monitor::begin(JoinPhase phase, std::uint64_t total) {
         next_ = (phase_start_ + interval).time_since_epoch().count();
     }
     phase_ = phase;
+    device_name_.clear();
     done_ = 0;
     total_ = total;
     if (due()) {
@@ -53,6 +54,7 @@ void Monitor::write(JoinReport& report) const {
     report.planning_seconds = seconds(JoinPhase::planning);
     report.comparing_seconds = seconds(JoinPhase::comparing);
     report.forming_seconds = seconds(JoinPhase::forming);
+    report.device = device_;
 }
 
 // Waits for no other: whoever holds the mutex tells, too.
@@ -74,7 +76,8 @@ void Monitor::tell() {
                    .total = total_,
                    .candidates = candidates_,
                    .pairs = pairs_,
-                   .estimated_pairs = estimated_pairs_});
+                   .estimated_pairs = estimated_pairs_,
+                   .device = device_name_});
     } catch (...) {
         workers_.fail(std::current_exception());
     }

@@ -16,6 +16,8 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <string>
+#include <utility>
 
 namespace vamhash {
 
@@ -74,6 +76,13 @@ class Monitor {
 
     [[nodiscard]] std::uint64_t pairs() const { return pairs_; }
 
+    /// What a device does in this join. By the calling thread, while the others sleep.
+    [[nodiscard]] DeviceReport& device() { return device_; }
+
+    /// The device of this name computes from now on, until the phase ends; none: the CPU. By the
+    /// calling thread, while the others sleep.
+    void device_computes(std::string name) { device_name_ = std::move(name); }
+
     /// Writes the counters and the seconds of the phases so far. By the calling thread of the join.
     void write(JoinReport& report) const;
 
@@ -99,7 +108,9 @@ class Monitor {
     std::atomic<double> estimated_pairs_ = -1;
     std::atomic<Clock::rep> next_ = 0; // when progress is due, since the clock's epoch
     int nested_ = 0;                   // changes while the other threads sleep
-    bool running_ = false;             // a phase is
+    DeviceReport device_;
+    std::string device_name_; // of the one that computes
+    bool running_ = false;    // a phase is
     Clock::time_point phase_start_;
     std::array<double, 5> seconds_{}; // by phase
 };

@@ -20,6 +20,14 @@ KeyBits key_bits(std::uint64_t mask) {
     return key;
 }
 
+std::uint64_t lowest_bits(std::uint64_t mask, int count) {
+    std::uint64_t bits = 0;
+    for (; mask != 0 && count > 0; mask &= mask - 1, --count) {
+        bits |= mask & -mask;
+    }
+    return bits;
+}
+
 const PartitionKernels& partition_kernels_for(Isa isa) {
 #if defined(__x86_64__)
     if (isa != Isa::scalar) {

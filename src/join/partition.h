@@ -29,6 +29,9 @@ struct KeyBits {
 /// The key that the bits of `mask` make.
 KeyBits key_bits(std::uint64_t mask);
 
+/// The lowest `count` bits of a mask, or all where there are fewer.
+std::uint64_t lowest_bits(std::uint64_t mask, int count);
+
 struct PartitionKernels {
     /// Adds the number of codes with each key to counts[key].
     void (*count)(const std::uint64_t* codes, std::size_t size, const KeyBits& key,

@@ -1,6 +1,6 @@
 #include "join/passes.h"
 
-#include "join/block_join.h"
+#include "join/table_join.h"
 
 #include <algorithm>
 #include <bit>
@@ -15,15 +15,6 @@ namespace {
 // closely enough.
 constexpr int most_key_bits = 14;
 constexpr std::size_t codes_at_once = std::size_t{1} << 20;
-
-// The lowest bits of a mask.
-std::uint64_t lowest_bits(std::uint64_t mask, int count) {
-    std::uint64_t bits = 0;
-    for (; mask != 0 && count > 0; mask &= mask - 1, --count) {
-        bits |= mask & -mask;
-    }
-    return bits;
-}
 
 } // namespace
 
@@ -54,8 +45,8 @@ std::size_t Passes::bytes_of(const Rows& rows) const {
 void Passes::count_rows() {
     sets_.clear();
     most_ = {};
-    for (const std::uint64_t mask : shared_masks(plan_.scheme)) {
-        const KeyBits key = key_bits(lowest_bits(plan_.order.undo(mask), most_key_bits));
+    for (const TableSet& set : table_sets(plan_.scheme)) {
+        const KeyBits key = key_bits(lowest_bits(plan_.order.undo(set.shared_mask), most_key_bits));
         const std::vector<std::uint32_t> left = left_histogram(key);
         const std::vector<std::uint32_t> right = right_histogram(key);
         most_.left = std::max<std::size_t>(most_.left, *std::max_element(left.begin(), left.end()));
@@ -142,8 +133,8 @@ std::uint64_t Passes::count() const {
     return count;
 }
 
-void Passes::run(Monitor& monitor, RowPairs& rows) {
-    BlockJoin join(plan_, input_.threshold(), isa_, workers_, monitor, rows);
+void Passes::run(JoinDevice& device, std::uint64_t most_sent, Monitor& monitor, RowPairs& rows) {
+    TableJoin join(plan_, input_.threshold(), isa_, most_sent, device, workers_, monitor, rows);
     monitor.begin(JoinPhase::comparing, plan_.scheme.tables());
     Distinct left(most_.left);
     std::optional<Distinct> other;
@@ -168,7 +159,8 @@ void Passes::run(Monitor& monitor, RowPairs& rows) {
                 rows.send_equal();
             }
             if (!input_.self || input_.threshold() > 0) {
-                join.run(number, left, right);
+                join.refer_to(left, right);
+                join.run(number);
             }
             rows.join_large();
         }

@@ -11,10 +11,11 @@
 #endif
 
 #include "join/distinct.h"
+#include "join/join_device.h"
 #include "join/monitor.h"
 #include "join/pair_output.h"
+#include "join/plan.h"
 #include "join/row_pairs.h"
-#include "join/scheme.h"
 #include "join/workers.h"
 
 #include <cstdint>
@@ -36,8 +37,9 @@ class Passes {
 
     [[nodiscard]] std::uint64_t count() const;
 
-    /// Finds the pairs of groups and hands them to `rows`; the monitor's phase is comparing.
-    void run(Monitor& monitor, RowPairs& rows);
+    /// Finds the pairs of groups and hands them to `rows`; the monitor's phase is comparing. The
+    /// device and most_sent are TableJoin's.
+    void run(JoinDevice& device, std::uint64_t most_sent, Monitor& monitor, RowPairs& rows);
 
   private:
     // Numbers of rows, of a self-join without right ones.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace vamhash {
 
@@ -26,11 +27,22 @@ struct JoinProgress {
     std::uint64_t candidates = 0;
     std::uint64_t pairs = 0;
     double estimated_pairs = -1; // in all, extrapolated from the sample of the plan; < 0: not known
+    std::string_view device;     // that works at the moment; empty: the CPU
 };
 
 /// Told of a join's progress some times a second, by any of its threads, but never while another
 /// call or a call of the pair sink runs. What it throws ends the join, as with the sink.
 using ProgressSink = std::function<void(const JoinProgress&)>;
+
+/// What a device did in a join.
+struct DeviceReport {
+    std::string name;            // "cuda 0: NVIDIA H200"; empty: nothing
+    std::uint64_t bytes = 0;     // of its memory, at most at any time
+    double seconds = 0;          // from the first command to the last result, the sink's included
+    std::uint64_t tables = 0;    // that it joined
+    std::uint64_t fallbacks = 0; // times that the CPU did what was a device's to do
+    std::string fallback;        // why, the last time
+};
 
 /// A join that has ended.
 struct JoinReport {
@@ -50,6 +62,7 @@ struct JoinReport {
     double planning_seconds = 0;
     double comparing_seconds = 0; // the sink's time included
     double forming_seconds = 0;
+    DeviceReport device;
 };
 
 } // namespace vamhash

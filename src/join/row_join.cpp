@@ -15,9 +15,10 @@
 #include "join/estimate.h"
 #include "join/faiss_join.h"
 #include "join/group_pairs.h"
+#include "join/join_device.h"
 #include "join/passes.h"
+#include "join/plan.h"
 #include "join/row_pairs.h"
-#include "join/scheme.h"
 
 #include <algorithm>
 #include <limits>
@@ -62,41 +63,45 @@ double equal_pairs(std::span<const std::uint64_t> left, std::span<const std::uin
     return pairs;
 }
 
-// A plan made from rows that have not been grouped.
-struct RowPlan {
-    Plan plan;
-    double seconds; // with the verification of equal rows
+// The request for a plan made from rows that have not been grouped.
+struct RowSample {
+    std::vector<std::uint64_t> left;
+    std::vector<std::uint64_t> right;
+    double equal_pairs; // of rows, in all
+    PlanRequest request;
 };
 
-RowPlan plan_rows(const JoinInput& input, std::size_t column, const JoinOptions& options,
-                  bool in_passes) {
+RowSample sample_rows(const JoinInput& input, std::size_t column, const JoinOptions& options) {
     const auto share = [](std::span<const std::uint64_t> codes, std::size_t sampled) {
         return static_cast<double>(codes.size()) /
                static_cast<double>(std::max(sampled, size_t{1}));
     };
-    std::vector<std::uint64_t> left = sample_of(input.left[column]);
-    std::vector<std::uint64_t> right = input.self ? left : sample_of(input.right[column]);
+    RowSample sample{.left = sample_of(input.left[column]),
+                     .right = sample_of(input.right[column]),
+                     .equal_pairs = 0,
+                     .request = {}};
+    std::vector<std::uint64_t>& left = sample.left;
+    std::vector<std::uint64_t>& right = sample.right;
     const double left_scale = share(input.left[column], left.size());
     const double right_scale = share(input.right[column], right.size());
     double equal = equal_pairs(left, right);
     if (input.self) {
         equal = (equal - static_cast<double>(left.size())) / 2;
     }
-    for (std::vector<std::uint64_t>* sample : {&left, &right}) {
-        sample->erase(std::unique(sample->begin(), sample->end()), sample->end());
+    sample.equal_pairs = equal * left_scale * right_scale;
+    for (std::vector<std::uint64_t>* codes : {&left, &right}) {
+        codes->erase(std::unique(codes->begin(), codes->end()), codes->end());
     }
-    PlanRequest request{.sample = left,
-                        .values = left_scale * static_cast<double>(left.size()),
-                        .threshold = input.thresholds[column],
-                        .isa = options.isa,
-                        .allow_one_bucket = options.method != JoinMethod::blocks,
-                        .in_passes = in_passes};
+    sample.request = {.sample = left,
+                      .values = left_scale * static_cast<double>(left.size()),
+                      .threshold = input.thresholds[column],
+                      .isa = options.isa,
+                      .allow_one_bucket = options.method != JoinMethod::blocks};
     if (!input.self) {
-        request.right_sample = right;
-        request.right_values = right_scale * static_cast<double>(right.size());
+        sample.request.right_sample = right;
+        sample.request.right_values = right_scale * static_cast<double>(right.size());
     }
-    const Plan plan = plan_join(request);
-    return {plan, plan.seconds + equal * left_scale * right_scale * seconds_per_equal_pair};
+    return sample;
 }
 
 // Memory in messages.
@@ -112,7 +117,7 @@ class RowJoin {
     RowJoin(const JoinInput& input, const JoinOptions& options, Workers& workers, Monitor& monitor,
             PairOutput& output, JoinReport& report)
         : input_(input), options_(options), workers_(workers), monitor_(monitor), output_(output),
-          report_(report) {}
+          report_(report), device_(options.device, rows(), monitor) {}
 
     void run();
 
@@ -130,7 +135,10 @@ class RowJoin {
     [[nodiscard]] std::uint64_t least_bytes() const;
     [[nodiscard]] std::uint64_t grouping_bytes() const;
     [[nodiscard]] std::uint64_t bytes_beside(std::uint64_t bytes) const;
+    [[nodiscard]] std::uint64_t pairs_to_keep(std::uint64_t values, std::uint64_t held) const;
+    [[nodiscard]] bool brute() const { return options_.method == JoinMethod::brute; }
     [[nodiscard]] bool automatic() const { return options_.method != JoinMethod::blocks; }
+    [[nodiscard]] std::size_t rows() const { return left_rows() + right_rows(); }
     [[nodiscard]] std::size_t left_rows() const { return input_.left[0].size(); }
     [[nodiscard]] std::size_t right_rows() const {
         return input_.self ? 0 : input_.right[0].size();
@@ -143,6 +151,7 @@ class RowJoin {
     Monitor& monitor_;
     PairOutput& output_;
     JoinReport& report_;
+    JoinDevice device_;
 };
 
 void RowJoin::run() {
@@ -174,7 +183,7 @@ void RowJoin::run() {
 }
 
 std::uint64_t RowJoin::column_bytes() const {
-    return sizeof(std::uint64_t) * input_.left.size() * (left_rows() + right_rows());
+    return sizeof(std::uint64_t) * input_.left.size() * rows();
 }
 
 // What a join by blocks takes besides its groups.
@@ -212,11 +221,15 @@ std::uint64_t RowJoin::bytes_beside(std::uint64_t bytes) const {
     return options_.memory_limit - std::min(options_.memory_limit, bytes);
 }
 
+// The pairs to keep against a device's failure, beside so many bytes.
+std::uint64_t RowJoin::pairs_to_keep(std::uint64_t values, std::uint64_t held) const {
+    return vamhash::pairs_to_keep(values, bytes_beside(held));
+}
+
 // Throws if the pairs of rows equal in all columns are too many. Left to the output where there is
 // no memory to count them besides the bytes that are held.
 void RowJoin::limit_equal_rows(std::uint64_t held_bytes) {
-    const std::uint64_t mixed =
-        input_.left.size() > 1 ? sizeof(std::uint64_t) * (left_rows() + right_rows()) : 0;
+    const std::uint64_t mixed = input_.left.size() > 1 ? sizeof(std::uint64_t) * rows() : 0;
     if (options_.memory_limit != 0 &&
         least_bytes() + held_bytes + grouping_bytes() + mixed + left_rows() >
             options_.memory_limit) {
@@ -232,7 +245,9 @@ void RowJoin::limit_equal_rows(std::uint64_t held_bytes) {
 void RowJoin::choose_column() {
     double least = std::numeric_limits<double>::max();
     for (std::size_t i = 0; input_.left.size() > 1 && i < input_.left.size(); ++i) {
-        const double seconds = plan_rows(input_, i, options_, false).seconds;
+        const RowSample sample = sample_rows(input_, i, options_);
+        const double seconds =
+            plan_join(sample.request).seconds + sample.equal_pairs * seconds_per_equal_pair;
         if (seconds < least) {
             least = seconds;
             input_.candidates = i;
@@ -260,9 +275,11 @@ void RowJoin::find_pairs() {
         join_by_faiss();
         return;
     }
-    const std::size_t rows = left_rows() + right_rows();
-    if (options_.method == JoinMethod::brute ||
-        (automatic() && rows <= most_rows_for_brute_force) || left_rows() == 0) {
+    device_.take_required();
+    const double brute_seconds = brute_force_seconds(all_pairs(), input_.threshold(), options_.isa);
+    const bool device_may_help = device_.is_wanted(brute_seconds / workers_.count());
+    if (left_rows() == 0 || (brute() && !device_may_help) ||
+        (automatic() && rows() <= most_rows_for_brute_force && !device_.is_required())) {
         compare_all();
         return;
     }
@@ -275,10 +292,11 @@ void RowJoin::find_pairs() {
         join_in_passes();
         return;
     }
-    if (!input_.self && automatic()) {
-        const double grouped = plan_rows(input_, input_.candidates, options_, false).plan.seconds +
-                               static_cast<double>(rows) * seconds_to_group_a_row;
-        if (brute_force_seconds(all_pairs(), input_.threshold(), options_.isa) <= grouped) {
+    if (!input_.self && automatic() && !device_may_help) {
+        const double grouped =
+            plan_join(sample_rows(input_, input_.candidates, options_).request).seconds +
+            static_cast<double>(rows()) * seconds_to_group_a_row;
+        if (brute_seconds <= grouped) {
             compare_all();
             return;
         }
@@ -313,8 +331,10 @@ void RowJoin::join_groups() {
         request.right_sample = right.values().first(sample_size(right_values));
         request.right_values = static_cast<double>(right_values);
     }
-    const Plan plan = plan_join(request);
-    if (plan.one_bucket && left_values + right_values > (left_rows() + right_rows()) / 2) {
+    const Plan plan = device_.choose(brute() ? plan_brute_force(request) : plan_join(request),
+                                     request, workers_.count(), brute());
+    if (!plan.on_device &&
+        (brute() || (plan.one_bucket && left_values + right_values > rows() / 2))) {
         compare_all();
         return;
     }
@@ -328,7 +348,9 @@ void RowJoin::join_groups() {
         pairs.send_equal();
     }
     const SchemeUsed used =
-        run_plan(plan, left, right, input_.threshold(), options_.isa, workers_, monitor_, pairs);
+        run_plan(plan, left, right, input_.threshold(), options_.isa,
+                 pairs_to_keep(left_values + right_values, least_bytes() + grouping_bytes()),
+                 device_, workers_, monitor_, pairs);
     report_.scheme = used.words;
     report_.tables = used.tables;
     pairs.join_large();
@@ -336,23 +358,30 @@ void RowJoin::join_groups() {
 }
 
 void RowJoin::join_in_passes() {
-    const RowPlan planned = plan_rows(input_, input_.candidates, options_, true);
-    if (planned.plan.one_bucket ||
-        (automatic() && brute_force_seconds(all_pairs(), input_.threshold(), options_.isa) <=
-                            planned.plan.seconds)) {
+    RowSample sample = sample_rows(input_, input_.candidates, options_);
+    sample.request.in_passes = true;
+    Plan plan = plan_join(sample.request);
+    const double brute_seconds = brute_force_seconds(all_pairs(), input_.threshold(), options_.isa);
+    if (!brute()) {
+        plan = device_.choose(plan, sample.request, workers_.count());
+    }
+    if (brute() || plan.one_bucket ||
+        (!plan.on_device && automatic() && brute_seconds <= plan.seconds)) {
+        if (device_.is_required()) { // which compares groups
+            require(least_bytes() + grouping_bytes());
+        }
         compare_all();
         return;
     }
     require(least_bytes());
-    Passes passes(input_, planned.plan, options_.memory_limit - least_bytes(), options_.isa,
-                  workers_);
-    require(least_bytes() + passes.most_bytes());
-    RowPairs pairs(input_, options_.isa, bytes_beside(least_bytes() + passes.most_bytes()),
-                   workers_, monitor_, output_);
-    passes.run(monitor_, pairs);
+    Passes passes(input_, plan, options_.memory_limit - least_bytes(), options_.isa, workers_);
+    const std::uint64_t held = least_bytes() + passes.most_bytes();
+    require(held);
+    RowPairs pairs(input_, options_.isa, bytes_beside(held), workers_, monitor_, output_);
+    passes.run(device_, pairs_to_keep(rows(), held), monitor_, pairs);
     pairs.finish();
-    report_.scheme = describe(planned.plan);
-    report_.tables = planned.plan.scheme.tables();
+    report_.scheme = describe(plan);
+    report_.tables = plan.scheme.tables();
     report_.passes = passes.count();
 }
 

@@ -155,7 +155,7 @@ class Grouping {
              const JoinOptions& options)
         : codes_(codes), threshold_(threshold), method_(method), options_(options),
           workers_(thread_count(options.threads, codes.size())),
-          monitor_(options.progress, workers_) {}
+          monitor_(options.progress, workers_), device_(options.device, codes.size(), monitor_) {}
 
     JoinReport run(const RankSource& ranks, const MemberSink& sink);
 
@@ -172,6 +172,13 @@ class Grouping {
     void find_diameters();
     void send(const MemberSink& sink) const;
 
+    // Against a device's failure, in what the limit leaves.
+    [[nodiscard]] std::uint64_t pairs_to_keep() const {
+        const std::uint64_t limit = options_.memory_limit;
+        const std::uint64_t bytes = limit == 0 ? ~std::uint64_t{0} : limit - bytes_at_first_;
+        return vamhash::pairs_to_keep(report_.left_values, bytes);
+    }
+
     // The number of a value's group.
     [[nodiscard]] std::uint32_t group_of(std::uint32_t value) const {
         return group_by_center_[centers_[value]];
@@ -184,6 +191,7 @@ class Grouping {
     JoinReport report_;
     Workers workers_;
     Monitor monitor_;
+    JoinDevice device_;
     std::optional<Distinct> distinct_;        // until the rows are ranked
     std::optional<Components> components_;    // connected
     std::optional<PairList> pairs_;           // the others
@@ -250,8 +258,8 @@ void Grouping::find_pairs() {
 
 void Grouping::find_pairs(GroupPairSink& sink) {
     CountedPairs counted(sink, *distinct_, monitor_);
-    const SchemeUsed used =
-        find_group_pairs(*distinct_, threshold_, options_, workers_, monitor_, counted);
+    const SchemeUsed used = find_group_pairs(*distinct_, threshold_, options_, pairs_to_keep(),
+                                             device_, workers_, monitor_, counted);
     report_.scheme = used.words;
     report_.tables = used.tables;
 }
@@ -367,7 +375,8 @@ std::vector<std::uint32_t> Grouping::similar_rows() {
     }
     Distinct distinct(codes_, workers_); // numbers its groups as before
     SimilarRows sink(values_, value_numbers_);
-    find_group_pairs(distinct, threshold_, options_, workers_, monitor_, sink);
+    find_group_pairs(distinct, threshold_, options_, pairs_to_keep(), device_, workers_, monitor_,
+                     sink);
     monitor_.begin(JoinPhase::forming);
     return sink.counts();
 }

@@ -5,6 +5,7 @@
 #error "postgres.h belongs to src/pg only"
 #endif
 
+#include "join/device_source.h"
 #include "join/report.h"
 #include "simd/isa.h"
 
@@ -43,6 +44,7 @@ struct JoinOptions {
     std::uint64_t memory_limit = 0; // bytes, the columns included; 0: none
     std::uint64_t max_pairs = 0;    // 0: none
     ProgressSink progress = {};
+    DeviceOptions device = {}; // `faiss` uses none
 };
 
 /// The join would give more than max_pairs pairs.
@@ -83,7 +85,8 @@ using Columns = std::span<const std::span<const std::uint64_t>>;
 /// join of few rows runs on the calling thread; the threads of larger ones block all signals.
 /// Throws std::invalid_argument for arguments out of these limits and for more than 2^32 - 1 rows;
 /// TooManyPairs: before any comparison where the pairs of rows equal in all columns are too many;
-/// JoinMemoryExceeded; JoinMethodMissing.
+/// JoinMemoryExceeded; JoinMethodMissing. Where a device is required: NoDevice, DeviceFailed and
+/// DeviceMemoryExceeded (device/device.h).
 JoinReport similar_pairs(Columns columns, std::span<const int> thresholds,
                          const JoinOptions& options, const PairSink& sink);
 

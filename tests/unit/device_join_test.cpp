@@ -1,7 +1,7 @@
 // The kernels of the join on every device that there is, PoCL's CPU among them, against brute force
 // and against the scheme's own rule.
 #include "join/device_join.h"
-#include "join/scheme.h"
+#include "join/plan.h"
 
 #include <algorithm>
 #include <bit>

@@ -5,6 +5,7 @@
 #include "join/partition.h"
 #include "join/scheme.h"
 #include "join/tile.h"
+#include "simd/isa.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Schemes: every pair within the threshold shares a key, and one table emits it.
-#include "join/scheme.h"
+#include "join/plan.h"
 
 #include "test_size.h"
 
@@ -135,29 +135,6 @@ TEST(Scheme, TablesAreAllChoicesInOrder) {
     EXPECT_EQ(key_mask(part, tables.front()), 7U);
     EXPECT_EQ(key_mask(part, tables.back()), 28U);
     EXPECT_EQ(key_mask(part, tables.back(), 1), 4U);
-}
-
-TEST(Scheme, PlansFollowTheData) {
-    std::mt19937_64 random(3);
-    std::vector<std::uint64_t> uniform(8192);
-    std::generate(uniform.begin(), uniform.end(), [&] { return random(); });
-    const auto plan = [&](std::span<const std::uint64_t> sample, double values, int threshold) {
-        return plan_join({sample, values, threshold, best_isa(), true});
-    };
-    EXPECT_FALSE(plan(uniform, 1e6, 5).one_bucket);
-    EXPECT_FALSE(plan(uniform, 1e6, 5).order.changes()) << "all orders are alike";
-    EXPECT_TRUE(plan(uniform, 1e6, 40).one_bucket) << "nothing beats brute force";
-    EXPECT_LT(plan(uniform, 1e6, 2).seconds, plan(uniform, 1e6, 5).seconds);
-    EXPECT_LT(plan(uniform, 1e6, 5).seconds, plan(uniform, 1e7, 5).seconds);
-
-    // Each bit agrees with its three neighbours: keys of neighbouring bits are worth little.
-    std::vector<std::uint64_t> runs(uniform);
-    for (std::uint64_t& code : runs) {
-        const std::uint64_t bits = code & 0x1111111111111111;
-        code = bits * 15;
-    }
-    EXPECT_TRUE(plan(runs, 1e4, 3).order.changes());
-    EXPECT_GT(plan(runs, 1e6, 5).seconds, plan(uniform, 1e6, 5).seconds);
 }
 
 TEST(BitOrder, KeepsDistances) {

@@ -1,0 +1,61 @@
+// The device of an engine, which it keeps from one request to the next.
+#pragma once
+
+#include "engine/channel.h"
+#include "join/device_source.h"
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace vamhash {
+
+/// A device of a backend.
+struct DeviceChoice {
+    std::string backend;
+    std::uint32_t number;
+
+    auto operator<=>(const DeviceChoice&) const = default;
+};
+
+/// What outlives a request. An engine has at most one device, and needs leave for it, which is the
+/// descriptor that came with a DeviceGrant.
+struct EngineDevice {
+    [[nodiscard]] bool is_held() const { return leave.number() >= 0; }
+
+    Descriptor leave;
+    std::unique_ptr<Device> device;
+    DeviceChoice choice;
+    std::map<DeviceChoice, std::string> failed; // why they are not used again
+};
+
+/// Gives a join the engine's device, or first makes it one that its request asks for.
+class RequestDevice final : public DeviceSource {
+  public:
+    /// For a request that will have been read, without any RESULT yet, when a device is first
+    /// taken.
+    RequestDevice(EngineDevice& engine, Channel& channel, const protocol::FrameHeader& begin,
+                  const protocol::DeviceSettings& settings)
+        : engine_(engine), channel_(channel), begin_(begin), settings_(settings) {}
+
+    DeviceOffer look() override;
+    Device& take() override;
+    void discard(const char* reason) override;
+
+  private:
+    DeviceListing choose() const;
+    void ask_leave();
+
+    EngineDevice& engine_;
+    Channel& channel_;
+    const protocol::FrameHeader& begin_;
+    const protocol::DeviceSettings& settings_;
+    bool has_asked_ = false;
+};
+
+/// Whether a device is one for `auto`; otherwise only for `on`.
+bool is_used_by_itself(const plugin::DeviceProperties& device);
+constexpr const char* reason_not_used_by_itself =
+    "a CPU, which joins faster by itself: used where \"vamhash.gpu\" is on";
+
+} // namespace vamhash
