@@ -2,6 +2,7 @@
 
 #include "engine/device_grant.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -48,11 +49,13 @@ DeviceListing RequestDevice::choose() const {
                 continue;
             }
             any = true;
-            const auto failed = engine_.failed.find(choice_of(listing));
+            const auto failed = std::find_if(
+                engine_.failed.begin(), engine_.failed.end(),
+                [&](const FailedDevice& other) { return other.choice == choice_of(listing); });
             if (listing.number < 0 || device.usable == 0) {
                 pass_over(listing, device.reason);
             } else if (failed != engine_.failed.end()) {
-                pass_over(listing, "it has failed before (" + failed->second + ")");
+                pass_over(listing, "it has failed before (" + failed->reason + ")");
             } else if (!required && !is_used_by_itself(device)) {
                 pass_over(listing, reason_not_used_by_itself);
             } else {
@@ -104,7 +107,7 @@ Device& RequestDevice::take() {
 }
 
 void RequestDevice::discard(const char* reason) {
-    engine_.failed.emplace(engine_.choice, reason);
+    engine_.failed.push_back({engine_.choice, reason});
     engine_.device.reset();
     engine_.leave = Descriptor();
 }

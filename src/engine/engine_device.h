@@ -4,9 +4,9 @@
 #include "engine/channel.h"
 #include "join/device_source.h"
 
-#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace vamhash {
 
@@ -15,7 +15,12 @@ struct DeviceChoice {
     std::string backend;
     std::uint32_t number;
 
-    auto operator<=>(const DeviceChoice&) const = default;
+    bool operator==(const DeviceChoice&) const = default;
+};
+
+struct FailedDevice {
+    DeviceChoice choice;
+    std::string reason;
 };
 
 /// What outlives a request. An engine has at most one device, and needs leave for it, which is the
@@ -26,7 +31,7 @@ struct EngineDevice {
     Descriptor leave;
     std::unique_ptr<Device> device;
     DeviceChoice choice;
-    std::map<DeviceChoice, std::string> failed; // why they are not used again
+    std::vector<FailedDevice> failed; // which are not used again
 };
 
 /// Gives a join the engine's device, or first makes it one that its request asks for.
@@ -43,7 +48,7 @@ class RequestDevice final : public DeviceSource {
     void discard(const char* reason) override;
 
   private:
-    DeviceListing choose() const;
+    [[nodiscard]] DeviceListing choose() const;
     void ask_leave();
 
     EngineDevice& engine_;
