@@ -42,7 +42,7 @@ class DeviceJoin {
   public:
     static constexpr std::uint32_t least_hits = 16384;
     struct Sizes {
-        std::uint32_t hits = 1U << 20;  // pairs that the buffer holds, at least least_hits
+        std::uint32_t hits = 1U << 18;  // pairs that the buffer holds, at least least_hits
         std::uint32_t units = 1U << 18; // tiles, or runs of codes, in a launch
     };
 
