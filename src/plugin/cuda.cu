@@ -11,6 +11,9 @@
 #include <string>
 
 #include "../../kernels/join.h"
+#ifdef VAMHASH_BENCH_KERNELS // of the benchmark's own build
+#include "../../bench/limit_kernels.h"
+#endif
 
 namespace vamhash::plugin {
 
@@ -27,7 +30,7 @@ struct OpenDevice {
 
 namespace {
 
-const std::array<const void*, kernel_count> kernels = {
+const std::array kernels = {
     reinterpret_cast<const void*>(count_keys),
     reinterpret_cast<const void*>(scatter_codes),
     reinterpret_cast<const void*>(sum_blocks_u32),
@@ -39,7 +42,13 @@ const std::array<const void*, kernel_count> kernels = {
     reinterpret_cast<const void*>(count_tiles),
     reinterpret_cast<const void*>(compare_tiles),
     reinterpret_cast<const void*>(compare_runs),
+#ifdef VAMHASH_BENCH_KERNELS
+    reinterpret_cast<const void*>(copy_codes),
+    reinterpret_cast<const void*>(count_bits),
+    reinterpret_cast<const void*>(count_near),
+#endif
 };
+static_assert(std::tuple_size_v<decltype(kernels)> >= kernel_count);
 
 constexpr std::size_t most_arguments = 16;
 

@@ -1,5 +1,5 @@
 # Writes the kernels of FOLDER as a string of C++ to OUTPUT: the text of FIRST with each #include of a
-# file of the folder replaced by that file's text.
+# file of the folder replaced by that file's text, and then the text of each file in MORE.
 function(expand file result)
   file(READ ${FOLDER}/${file} text)
   string(REGEX MATCHALL "#include \"[a-z_]+\\.h\"" includes "${text}")
@@ -18,6 +18,10 @@ function(expand file result)
 endfunction()
 
 expand(${FIRST} text)
+foreach(file ${MORE})
+  file(READ ${file} more)
+  string(APPEND text "${more}")
+endforeach()
 set(string "#pragma once\n\nstatic constexpr const char* kernel_source =\n")
 # A compiler need not take long strings: piece by piece.
 string(LENGTH "${text}" length)
