@@ -225,7 +225,11 @@ TEST(DeviceBackendTest, HasADeviceToTest) {
         GTEST_SKIP() << "the backend opencl was not built";
     }
 #endif
-    EXPECT_FALSE(tested_devices().empty());
+    std::string reasons;
+    for (const DeviceListing& listing : list_devices()) {
+        reasons += listing.backend + ": " + listing.properties.reason + "\n";
+    }
+    EXPECT_FALSE(tested_devices().empty()) << reasons;
 }
 
 TEST(DeviceBackendTest, SaysWhyThereIsNone) {
