@@ -3,11 +3,11 @@
 # and what the device could do at most: seconds, the best of a few runs.
 #
 #   bench/device.sh --backend=cuda|opencl [--device=NUMBER] [--codes=1e5,1e6,1e7] [--distances=2,5,8,10]
-#                   [--schemes=1] [--scheme=PARTS,BLOCKS,BITS] [--seconds=30] [--cpu-seconds=10]
+#                   [--schemes=NUMBER] [--scheme=PARTS,BLOCKS,BITS] [--seconds=30] [--cpu-seconds=10]
 #
-# --codes takes up to 4e9, as far as the device's memory goes: what does not fit is said. --schemes tries so
-# many of the most promising schemes, --scheme one of yours. A join on the device that takes longer than
-# --seconds is given up; one on the CPU, or a plain one, that is expected to take longer than --cpu-seconds
+# --codes takes up to 4e9, as far as the device's memory goes: what does not fit is said. The scheme is
+# the planner's, as joins take it; --schemes tries as many of the cheapest by the measured limits instead,
+# --scheme one of yours. A join on the device that takes longer than --seconds is given up; one on the CPU, or a plain one, that is expected to take longer than --cpu-seconds
 # is not run: "-".
 #
 # The columns: kernel, the time in kernels, of it partition and compare; whole, from codes in the host's

@@ -11,6 +11,7 @@
 #include "join/device_join.h"
 #include "device/device.h"
 #include "hash_file_join.h"
+#include "join/plan.h"
 #include "join/scheme.h"
 #include "join/similar_pairs.h"
 
@@ -57,7 +58,7 @@ struct Options {
     std::vector<int> distances{2, 5, 8, 10};
     double seconds = 30;     // of a join on the device at most; one that takes longer is given up
     double cpu_seconds = 10; // expected of a join on the CPU, or of a plain one, at most
-    std::size_t schemes = 1; // so many of the best are tried
+    std::size_t schemes = 0; // in place of the planner's, so many of the cheapest
     std::vector<int> scheme; // or this one: parts, blocks of a key, bits of a key
 };
 
@@ -227,20 +228,27 @@ std::string words_for(int parts, int selected, int key_bits) {
     return std::to_string(parts) + "x" + std::to_string(selected) + "/" + std::to_string(key_bits);
 }
 
-int most_key_bits(const Scheme& scheme) {
-    int most = 0;
-    for (const Part& part : scheme.parts) {
-        for (const Table& table : tables_of(part)) {
-            most = std::max(most, std::popcount(key_mask(part, table)));
-        }
-    }
-    return most;
+// The scheme that a join takes.
+Choice planned_scheme(Device& device, const Codes& codes, int threshold) {
+    const std::size_t size = codes.size();
+    const Plan plan = plan_join({.sample = std::span(codes).first(sample_size(size)),
+                                 .values = static_cast<double>(size),
+                                 .threshold = threshold,
+                                 .isa = best_isa(),
+                                 .allow_one_bucket = true,
+                                 .device = device_costs(device.properties(), 0, threshold)});
+    const int selected = plan.scheme.parts[0].selected;
+    return {plan.one_bucket ? "brute"
+                            : words_for(static_cast<int>(plan.scheme.parts.size()), selected,
+                                        longest_key(plan.scheme)),
+            plan.scheme};
 }
 
-// The one place that says which schemes are run. The planner's costs are those of a CPU so far:
-// this takes the cheapest by the device's own limits.
-std::vector<Choice> choose_schemes(std::uint64_t codes, int threshold, const Limits& limits,
-                                   const Options& options) {
+// The schemes that are run: the planner's, the one that is asked for, or the cheapest by the limits
+// that were measured, for the planner to learn from.
+std::vector<Choice> choose_schemes(Device& device, const Codes& values, int threshold,
+                                   const Limits& limits, const Options& options) {
+    const std::uint64_t codes = values.size();
     constexpr int most_parts = 9;
     constexpr int most_selected = 8;
     constexpr std::size_t most_tables = 1500;
@@ -248,14 +256,18 @@ std::vector<Choice> choose_schemes(std::uint64_t codes, int threshold, const Lim
     const auto add = [&](int parts, int selected, int bits) {
         Scheme scheme = make_scheme(threshold, parts, selected, bits);
         if (!scheme.parts.empty() && scheme.tables() <= most_tables &&
-            most_key_bits(scheme) <= most_device_key_bits) {
-            choices.push_back(
-                {words_for(parts, selected, most_key_bits(scheme)), std::move(scheme)});
+            longest_key(scheme) <= most_device_key_bits) {
+            choices.push_back({words_for(parts, selected, longest_key(scheme)), std::move(scheme)});
             set_cost(choices.back(), static_cast<double>(codes), threshold, limits);
         }
     };
     if (!options.scheme.empty()) {
         add(options.scheme[0], options.scheme[1], options.scheme[2]);
+        return choices;
+    }
+    if (options.schemes == 0) {
+        choices.push_back(planned_scheme(device, values, threshold));
+        set_cost(choices.back(), static_cast<double>(codes), threshold, limits);
         return choices;
     }
     for (int parts = 1; parts <= std::min(threshold + 1, most_parts); ++parts) {
@@ -514,11 +526,11 @@ bool run_join(Device& device, const Data& data, int threshold, const Limits& lim
     const auto plain = join_plainly(device, data, threshold, limits, options.cpu_seconds);
     std::optional<std::uint64_t> of_sample;
     bool agree = true;
-    for (const Choice& choice : choose_schemes(size, threshold, limits, options)) {
+    for (const Choice& choice : choose_schemes(device, data.codes, threshold, limits, options)) {
         std::printf("%10llu %3d %-8s %6zu ", static_cast<unsigned long long>(size), threshold,
                     choice.words.c_str(), choice.scheme.tables());
         const std::uint64_t needed =
-            DeviceJoin::bytes_for(size, most_key_bits(choice.scheme), DeviceJoin::Sizes());
+            DeviceJoin::bytes_for(size, longest_key(choice.scheme), DeviceJoin::Sizes());
         if (needed > room(device)) {
             std::printf("does not fit: %s of %s\n", megabytes(needed).c_str(),
                         megabytes(room(device)).c_str());
@@ -580,11 +592,11 @@ int run(const Options& options) {
     const Stopwatch start;
     const LoadedBackend& loaded = load_device_backend(options.backend);
     if (loaded.backend == nullptr) {
-        throw NoDevice(loaded.reason);
+        throw NoDevice("no backend", loaded.reason);
     }
     std::array<char, sizeof(plugin::DeviceProperties::reason)> reason{};
     if (loaded.backend->count(reason.data(), reason.size()) <= options.device) {
-        throw NoDevice(reason[0] != '\0' ? reason.data() : "there is no such device");
+        throw NoDevice("no device", reason[0] != '\0' ? reason.data() : "there is no such device");
     }
     const double found = start.seconds();
     const DeviceBackend backend = timing(*loaded.backend);
@@ -676,6 +688,9 @@ Options parse(std::span<char*> arguments) {
 int main(int argc, char** argv) {
     try {
         return vamhash::run(vamhash::parse(std::span(argv, argc).subspan(1)));
+    } catch (const vamhash::NoDevice& error) {
+        std::fprintf(stderr, "device_join: %s: %s\n", error.what(), error.detail().c_str());
+        return 2;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "device_join: %s\n", error.what());
         return 2;

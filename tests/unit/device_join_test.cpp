@@ -4,6 +4,8 @@
 #include "join/device_join.h"
 #include "join/plan.h"
 
+#include "tested_devices.h"
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -17,21 +19,12 @@
 #include <vector>
 
 using namespace vamhash;
+using vamhash::test::tested_devices;
 
 namespace {
 
 using Codes = std::vector<std::uint64_t>;
 using Pairs = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
-
-// The devices to be tested.
-std::vector<DeviceListing> tested_devices() {
-    std::vector<DeviceListing> devices = list_devices();
-    const char* const backend = std::getenv("VAMHASH_TEST_BACKEND");
-    std::erase_if(devices, [&](const DeviceListing& listing) {
-        return listing.properties.usable == 0 || (backend != nullptr && listing.backend != backend);
-    });
-    return devices;
-}
 
 // Distinct codes, a share of them close to others.
 Codes made_codes(std::size_t count, std::uint64_t seed, double near = 0.3) {

@@ -1,7 +1,9 @@
 // Which device an engine gives a join, and that it keeps it, on PoCL's CPU or a better device.
+#include "device/device.h"
 #include "engine/engine_device.h"
 
 #include "backend_answer.h"
+#include "tested_devices.h"
 
 #include <array>
 #include <fcntl.h>
@@ -17,10 +19,13 @@ using test::Answer;
 class EngineDeviceTest : public testing::Test {
   protected:
     void SetUp() override {
-        const auto devices = list_devices("opencl");
-        if (devices[0].properties.usable == 0) {
-            GTEST_SKIP() << "OpenCL has no device, not even PoCL's";
+        const std::vector<DeviceListing> devices = test::tested_devices();
+        if (devices.empty()) {
+            GTEST_SKIP() << "there is no device, not even PoCL's";
         }
+        backend_ = devices[0].backend;
+        settings_.backends[0] =
+            backend_ == "cuda" ? protocol::Backend::cuda : protocol::Backend::opencl;
         is_cpu_ = !is_used_by_itself(devices[0].properties);
         ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets_.data()), 0);
         channel_.emplace(sockets_[0]);
@@ -39,7 +44,7 @@ class EngineDeviceTest : public testing::Test {
         Answer().grant(1).end().send(sockets_[1], leave.number());
     }
 
-    /// A request of its own, which is to have a device of OpenCL.
+    /// A request of its own, which is to have a device of that backend.
     RequestDevice request() { return {engine_, *channel_, begin_, settings_}; }
 
     static std::string detail_of(RequestDevice&& device) {
@@ -51,6 +56,7 @@ class EngineDeviceTest : public testing::Test {
         return "there is one";
     }
 
+    std::string backend_;
     bool is_cpu_ = false;
     std::array<int, 2> sockets_{-1, -1};
     std::optional<Channel> channel_;
@@ -100,7 +106,7 @@ TEST_F(EngineDeviceTest, IsNotUsedAgainOnceItHasFailed) {
 
 TEST_F(EngineDeviceTest, SaysWhyThereIsNone) {
     settings_.device_id = 77;
-    EXPECT_EQ(detail_of(request()), "opencl: no device 77");
+    EXPECT_EQ(detail_of(request()), backend_ + ": no device 77");
     settings_.device_id = -1;
     settings_.use = static_cast<std::uint32_t>(protocol::DeviceUse::automatic);
     if (is_cpu_) {
