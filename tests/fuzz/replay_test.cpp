@@ -33,6 +33,10 @@ std::size_t replay(const fs::path& folder) {
 }
 
 TEST(VAMHASH_FUZZ_TARGET, Regressions) {
+#if defined(VAMHASH_FUZZED_PLUGIN) && defined(__SANITIZE_THREAD__)
+    // What a damaged image does not cover differs each time.
+    GTEST_SKIP() << "ThreadSanitizer's malloc() cannot be told to hand out zeros";
+#endif
     replay(VAMHASH_FUZZ_REGRESSIONS);
 }
 
