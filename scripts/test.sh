@@ -6,8 +6,8 @@
 #   scripts/test.sh              as root or with sudo; Debian 12 or later, Ubuntu 24.04 or later
 #   scripts/test.sh --sanitize   instead, the unit tests under the sanitizers, and the static analyzer
 #
-# The sanitizers are AddressSanitizer with UndefinedBehaviorSanitizer, then ThreadSanitizer. Joins of
-# many rows are left to the plain run, or made smaller (tests/unit/test_size.h).
+# The sanitizers are AddressSanitizer with UndefinedBehaviorSanitizer, then ThreadSanitizer. Tests of
+# many rows or many damaged images are left to the plain run, or made smaller (tests/unit/test_size.h).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD

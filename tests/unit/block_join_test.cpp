@@ -69,12 +69,14 @@ Answer join(const std::vector<Column>& columns, const std::vector<int>& threshol
             const JoinOptions& options) {
     const std::vector<std::span<const std::uint64_t>> spans(columns.begin(), columns.end());
     Answer answer;
+    bool ordered = true;
     similar_pairs(spans, thresholds, options, [&](std::span<const Pair> batch) {
         for (const Pair& pair : batch) {
-            EXPECT_LT(pair.a, pair.b);
+            ordered = ordered && pair.a < pair.b;
             answer.add(pair.a, pair.b, pair.distance);
         }
     });
+    EXPECT_TRUE(ordered);
     return answer;
 }
 
@@ -191,7 +193,7 @@ TEST(BlockJoin, EveryThresholdUpTo16) {
 }
 
 TEST(BlockJoin, LargeThresholds) {
-    for (const int threshold : {20, 32, 63, 64}) {
+    for (const int threshold : thinned<int>({20, 32, 63, 64})) {
         expect_exact("uniform", uniform_codes(1200, 5), {threshold});
         expect_exact("planted", planted_codes(1200, 6, 0.5), {threshold});
         expect_exact("skewed", skewed_codes(1200, 7), {threshold});
@@ -216,9 +218,8 @@ TEST(BlockJoin, FewRows) {
 
 // Tens of thousands of codes share a bucket: it is compared tile by tile, by all threads.
 TEST(BlockJoin, HotBuckets) {
-    for (const std::size_t rows : {9000, 20000}) {
-        expect_exact("counting", counting_codes(sized(rows, 9000)), {1, 2});
-    }
+    expect_exact("counting", counting_codes(sized(9000)), {1, 2});
+    expect_exact("counting", counting_codes(sized(20000, 6000)), {1, 2});
     Column halves = uniform_codes(sized(12000), 13);
     for (std::uint64_t& code : halves) {
         code &= 0x00ff00ff00ff00ff;

@@ -4,6 +4,7 @@
 #include "codec/image.h"
 #include "hash/image_hasher.h"
 #include "simd/isa.h"
+#include "test_size.h"
 
 #include <gtest/gtest.h>
 
@@ -126,7 +127,7 @@ std::vector<Vector> read_vectors() {
 TEST(ImageHasher, GivesImageHashsAnswers) {
     const std::vector<Vector> vectors = read_vectors();
     ASSERT_GT(vectors.size(), 100U);
-    for (const Vector& vector : vectors) {
+    for (const Vector& vector : test::thinned(vectors)) {
         const Picture picture = make_picture(vector.formula, vector.width, vector.height);
         for (const Isa isa : available_isas()) {
             SCOPED_TRACE(vector.formula + " " + std::to_string(vector.width) + "x" +

@@ -5,11 +5,15 @@
 #include "codec/jpeg.h"
 #include "made_image.h"
 #include "made_jpeg.h"
+#include "test_size.h"
 
 #include <gtest/gtest.h>
 
 namespace vamhash {
 namespace {
+
+using test::sized;
+using test::stride;
 
 /// What decode_dc makes of an image, without the padding of its rows; nothing where it leaves it to
 /// libjpeg.
@@ -66,7 +70,7 @@ TEST(JpegDc, EverySamplingAndQuality) {
     for (const auto& [h, v] : samplings) {
         for (const int quality : {1, 10, 30, 50, 75, 85, 90, 95, 98, 100}) {
             for (const unsigned noise : {1U, 32U, 256U}) {
-                for (int i = 0; i < 3; ++i) {
+                for (std::size_t i = 0; i < sized(3, 1); ++i) {
                     ASSERT_NO_FATAL_FAILURE(expect_taken(with_coding({.width = 213,
                                                                       .height = 157,
                                                                       .h_sampling = h,
@@ -83,7 +87,7 @@ TEST(JpegDc, EverySamplingAndQuality) {
 TEST(JpegDc, EverySmallSize) {
     unsigned number = 0;
     for (const auto& [h, v] : samplings) {
-        for (std::uint32_t width = 1; width <= 70; ++width) {
+        for (std::uint32_t width = 1; width <= 70; width += stride(70, 10)) {
             for (std::uint32_t height = 1; height <= 34; height += 1 + number % 4) {
                 ASSERT_NO_FATAL_FAILURE(expect_taken(with_coding(
                     {.width = width, .height = height, .h_sampling = h, .v_sampling = v},
@@ -226,9 +230,9 @@ Outcome outcome_of(const Bytes& image, bool keep_truncated, Isa isa) {
 
 /// Counts of images compared.
 struct Compared {
-    int good = 0;
-    int kept = 0;
-    int bad = 0;
+    std::size_t good = 0;
+    std::size_t kept = 0;
+    std::size_t bad = 0;
 };
 
 /// Expects an image to come to the same with and without decode_dc.
@@ -265,34 +269,35 @@ std::vector<Bytes> victims() {
 TEST(JpegDc, CutAnywhere) {
     Compared compared;
     for (const Bytes& image : victims()) {
-        for (std::size_t size = 2; size < image.size(); ++size) {
+        for (std::size_t size = 2; size < image.size(); size += stride(image.size())) {
             const Bytes cut(image.begin(), image.begin() + static_cast<std::ptrdiff_t>(size));
             ASSERT_NO_FATAL_FAILURE(expect_same(cut, compared)) << size;
             // Ended all the same.
             ASSERT_NO_FATAL_FAILURE(expect_same(joined({cut, {0xFF, JPEG_EOI}}), compared)) << size;
         }
     }
-    EXPECT_GT(compared.bad, 1000);
-    EXPECT_GT(compared.kept, 1000);
+    EXPECT_GT(compared.bad, sized(1000, 100));
+    EXPECT_GT(compared.kept, sized(1000, 100));
 }
 
 TEST(JpegDc, FlippedBits) {
     Compared compared;
     for (const Bytes& image : victims()) {
-        for (std::size_t bit = 0; bit < image.size() * 8; bit += 5) {
+        for (std::size_t bit = 0; bit < image.size() * 8; bit += 5 * stride(image.size())) {
             Bytes damaged = image;
             damaged[bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
             ASSERT_NO_FATAL_FAILURE(expect_same(damaged, compared)) << bit;
         }
     }
-    EXPECT_GT(compared.good, 1000);
-    EXPECT_GT(compared.bad, 1000);
+    EXPECT_GT(compared.good, sized(1000, 100));
+    EXPECT_GT(compared.bad, sized(1000, 100));
 }
 
 TEST(JpegDc, BytesThatAreTooMany) {
     Compared compared;
     for (const Bytes& image : victims()) {
-        for (std::size_t at = find_marker(image, 0xDA); at <= image.size(); at += 3) {
+        for (std::size_t at = find_marker(image, 0xDA); at <= image.size();
+             at += 3 * stride(image.size())) {
             for (const Bytes& inserted :
                  {Bytes{0}, Bytes{0xFF}, Bytes{0xFF, 0}, Bytes{0xFF, JPEG_RST0},
                   Bytes{0xFF, JPEG_EOI}, Bytes{0xFF, 0xFF, 0xFF}, Bytes(40, 0x55)}) {
@@ -301,23 +306,23 @@ TEST(JpegDc, BytesThatAreTooMany) {
             }
         }
     }
-    EXPECT_GT(compared.good, 1000);
-    EXPECT_GT(compared.bad, 1000);
+    EXPECT_GT(compared.good, sized(1000, 100));
+    EXPECT_GT(compared.bad, sized(1000, 100));
 }
 
 TEST(JpegDc, RandomDamage) {
     std::mt19937 random(7);
     const std::vector<Bytes> images = victims();
     Compared compared;
-    for (int round = 0; round < 20'000; ++round) {
+    for (std::size_t round = 0; round < sized(20'000, 500); ++round) {
         Bytes image = images[random() % images.size()];
         for (unsigned i = 0; i <= random() % 4; ++i) {
             image[random() % image.size()] = static_cast<std::uint8_t>(random());
         }
         ASSERT_NO_FATAL_FAILURE(expect_same(image, compared)) << round;
     }
-    EXPECT_GT(compared.good, 1000);
-    EXPECT_GT(compared.bad, 1000);
+    EXPECT_GT(compared.good, sized(1000, 100));
+    EXPECT_GT(compared.bad, sized(1000, 100));
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 // Joins of two sets against a double loop and against brute force.
 #include "join_data.h"
+#include "test_size.h"
 
 #include <gtest/gtest.h>
 
@@ -86,8 +87,8 @@ TEST(TwoSetsJoin, EqualRows) {
 
 // Neighbouring numbers share most keys: their buckets are compared tile by tile, by all threads.
 TEST(TwoSetsJoin, HotBuckets) {
-    Column a(9000);
-    Column b(15000);
+    Column a(sized(9000));
+    Column b(sized(15000, 5000));
     for (std::size_t i = 0; i < b.size(); ++i) {
         b[i] = i;
         if (i < a.size()) {
@@ -110,8 +111,8 @@ TEST(TwoSetsJoin, SeveralColumns) {
 }
 
 TEST(TwoSetsJoin, ManyRows) {
-    const Column a = planted_codes(30000, 13, 10);
-    const Column b = planted_codes(100000, 14, 10, a);
+    const Column a = planted_codes(sized(30000, 10000), 13, 10);
+    const Column b = planted_codes(sized(100000, 40000), 14, 10, a);
     for (const int threshold : {0, 2, 5, 8, 11}) {
         const Answer expected = join({a}, {b}, {threshold}, {.method = JoinMethod::brute});
         EXPECT_GT(expected.pairs, 100U);
