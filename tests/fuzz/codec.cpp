@@ -15,8 +15,9 @@ extern "C" const char* __asan_default_options() {
 #endif
 
 // libheif 1.15 leaves dav1d 40 bytes of data that it cannot decode.
+// GCC's run-time library is shared, and sees only what is visible.
 // NOLINTNEXTLINE(bugprone-reserved-identifier)
-extern "C" const char* __lsan_default_suppressions() {
+extern "C" [[gnu::visibility("default")]] const char* __lsan_default_suppressions() {
     return "leak:libdav1d";
 }
 
