@@ -99,11 +99,11 @@ class Decoder {
     }
 
   private:
-    /// Throws where there cannot be enough sensor data. That of Panasonic, of which a fixed number
-    /// of bytes holds so many pixels, LibRaw takes from memory that it has not set where the file
-    /// has no more.
+    /// Throws where there cannot be enough sensor data. That of Panasonic, LibRaw takes from memory
+    /// that it has not set where the file has no more.
     void check_amount(const libraw_image_sizes_t& sizes) const {
-        const auto offset = raw_->get_internal_data_pointer()->unpacker_data.data_offset;
+        const auto& unpacker = raw_->get_internal_data_pointer()->unpacker_data;
+        const auto offset = unpacker.data_offset;
         const std::uint64_t there =
             offset < 0 || static_cast<std::uint64_t>(offset) >= request_.size
                 ? 0
@@ -111,9 +111,18 @@ class Decoder {
         libraw_decoder_info_t decoder{};
         check(raw_->get_decoder_info(&decoder));
         const std::string_view name = decoder.decoder_name == nullptr ? "" : decoder.decoder_name;
-        // 14 pixels in 16 bytes at most.
-        const std::uint64_t needed =
-            name.starts_with("panasonic") ? std::uint64_t{sizes.raw_width} * sizes.raw_height : 1;
+        std::uint64_t needed = 1;
+        if (name == "panasonic_load_raw()") {
+            // So many pixels of a row are in 16 bytes. Where the parts of a block are stored the
+            // other way round, its first pixels need all of it.
+            const unsigned pixels =
+                unpacker.pana_encoding != 5 ? 14 : (unpacker.pana_bpp == 12 ? 10 : 9);
+            const std::uint64_t block = unpacker.load_flags != 0 ? 0x4000 : 1;
+            needed = std::uint64_t{sizes.raw_width + pixels - 1} / pixels * 16 * sizes.raw_height;
+            needed = (needed + block - 1) / block * block;
+        } else if (name.starts_with("panasonic")) {
+            needed = std::uint64_t{sizes.raw_width} * sizes.raw_height; // more than a byte a pixel
+        }
         if (there < needed) {
             throw Fault{.status = PictureStatus::truncated,
                         .what = "the data ends before the picture"};
