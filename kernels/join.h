@@ -1,6 +1,4 @@
 // All kernels of the join, in the order in which they need each other.
-#include "language.h"
-
 #include "join_table.h"
 
 #include "join_partition.h"

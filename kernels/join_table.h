@@ -3,11 +3,7 @@
 #ifndef VAMHASH_KERNELS_JOIN_TABLE_H
 #define VAMHASH_KERNELS_JOIN_TABLE_H
 
-#if !defined(__CUDACC__) && !defined(__OPENCL_VERSION__)
-#include <cstdint>
-using u32 = std::uint32_t;
-using u64 = std::uint64_t;
-#endif
+#include "numbers.h"
 
 // The work-items of a group in the kernels that compare.
 #define JOIN_GROUP 128

@@ -6,6 +6,8 @@
 
 #if defined(__CUDACC__)
 
+typedef unsigned char u8;
+typedef int i32;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
@@ -44,6 +46,8 @@ FUNCTION u32 bits_set_of_long(u64 value) {
 
 #elif defined(__OPENCL_VERSION__)
 
+typedef uchar u8;
+typedef int i32;
 typedef uint u32;
 typedef ulong u64;
 

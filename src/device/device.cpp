@@ -75,8 +75,10 @@ void Device::finish(std::uint32_t queue) {
     check(backend_.finish(device_.get(), queue));
 }
 
-void Device::write_bytes(DeviceMemory& to, std::span<const std::byte> bytes, std::uint32_t queue) {
-    check(backend_.write(device_.get(), queue, to.array_.get(), 0, bytes.data(), bytes.size()));
+void Device::write_bytes(DeviceMemory& to, std::uint64_t offset, std::span<const std::byte> bytes,
+                         std::uint32_t queue) {
+    check(
+        backend_.write(device_.get(), queue, to.array_.get(), offset, bytes.data(), bytes.size()));
 }
 
 void Device::read_bytes(const DeviceMemory& from, std::uint64_t offset, std::span<std::byte> bytes,

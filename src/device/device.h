@@ -126,8 +126,9 @@ class Device {
     std::uint64_t take_peak_bytes() { return std::exchange(peak_bytes_, bytes_); }
 
     template <typename Item>
-    void write(DeviceMemory& to, std::span<const Item> items, std::uint32_t queue = 0) {
-        write_bytes(to, std::as_bytes(items), queue);
+    void write(DeviceMemory& to, std::span<const Item> items, std::uint32_t queue = 0,
+               std::uint64_t first = 0) {
+        write_bytes(to, first * sizeof(Item), std::as_bytes(items), queue);
     }
     template <typename Item, std::size_t extent>
     void read(const DeviceMemory& from, std::span<Item, extent> items, std::uint32_t queue = 0,
@@ -142,7 +143,8 @@ class Device {
   private:
     friend class DeviceMemory;
 
-    void write_bytes(DeviceMemory& to, std::span<const std::byte> bytes, std::uint32_t queue);
+    void write_bytes(DeviceMemory& to, std::uint64_t offset, std::span<const std::byte> bytes,
+                     std::uint32_t queue);
     void read_bytes(const DeviceMemory& from, std::uint64_t offset, std::span<std::byte> bytes,
                     std::uint32_t queue);
     void check(plugin::DeviceStatus status) const;

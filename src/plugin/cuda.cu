@@ -10,7 +10,7 @@
 #include <new>
 #include <string>
 
-#include "../../kernels/join.h"
+#include "../../kernels/all.h"
 #ifdef VAMHASH_BENCH_KERNELS // of the benchmark's own build
 #include "../../bench/limit_kernels.h"
 #endif
@@ -42,6 +42,8 @@ const std::array kernels = {
     reinterpret_cast<const void*>(count_tiles),
     reinterpret_cast<const void*>(compare_tiles),
     reinterpret_cast<const void*>(compare_runs),
+    reinterpret_cast<const void*>(resample_lines),
+    reinterpret_cast<const void*>(sum_image_blocks),
 #ifdef VAMHASH_BENCH_KERNELS
     reinterpret_cast<const void*>(copy_codes),
     reinterpret_cast<const void*>(count_bits),

@@ -25,7 +25,7 @@ extern "C" {
 
 /// Raised with every change of what follows, or of a kernel's arguments: a plugin of another
 /// version is refused.
-constexpr std::uint32_t device_backend_version = 1;
+constexpr std::uint32_t device_backend_version = 2;
 
 constexpr std::uint32_t device_queues = 2;
 
@@ -65,8 +65,10 @@ enum class Kernel : std::uint32_t {
     count_tiles,
     compare_tiles,
     compare_runs,
+    resample_lines,
+    sum_image_blocks,
 };
-constexpr std::uint32_t kernel_count = 11;
+constexpr std::uint32_t kernel_count = 13;
 
 struct OpenDevice;
 struct DeviceArray;

@@ -30,11 +30,11 @@ struct DeviceArray {
 namespace {
 
 constexpr std::array kernel_names = {
-    "count_keys",      "scatter_codes",  "sum_blocks_u32", "scan_sums_u32",
-    "scan_blocks_u32", "sum_blocks_u64", "scan_sums_u64",  "scan_blocks_u64",
-    "count_tiles",     "compare_tiles",  "compare_runs",
+    "count_keys",     "scatter_codes",  "sum_blocks_u32",   "scan_sums_u32", "scan_blocks_u32",
+    "sum_blocks_u64", "scan_sums_u64",  "scan_blocks_u64",  "count_tiles",   "compare_tiles",
+    "compare_runs",   "resample_lines", "sum_image_blocks",
 #ifdef VAMHASH_BENCH_KERNELS // of the benchmark's own build: bench/limit_kernels.h
-    "copy_codes",      "count_bits",     "count_near",
+    "copy_codes",     "count_bits",     "count_near",
 #endif
 };
 static_assert(kernel_names.size() >= kernel_count);
