@@ -250,8 +250,9 @@ TEST_F(JoinOnDevice, FitsIntoLittleDeviceMemory) {
 }
 
 TEST_F(JoinOnDevice, HalvesWhatFindsNoMemory) {
-    const Column rows = made_rows(sized(100000, 20000), 8);
+    const Column rows = made_rows(100000, 8);
     faults().memory = 8 << 20;
+    faults().status = plugin::DeviceStatus::out_of_memory;
     faults().largest_array = rows.size() * 6; // less than all codes take
     expect_same({rows}, {4}, required(JoinMethod::blocks));
     EXPECT_GT(faults().faults, 0);
