@@ -196,7 +196,8 @@ sub count_outcome
 		$count_hit->($err) if $err =~ $hit;
 		return;
 	}
-	if ($err =~ /^$hit/ && $out eq '')
+	# A cancel that comes when the answer has been sent, and the server is not yet idle, follows it.
+	if ($err =~ /^$hit/ && ($out eq '' || ($out eq $right_out && $err =~ /^57014/)))
 	{
 		$count_hit->($err);
 		return;
