@@ -93,19 +93,36 @@ IsInside(const char *path, const char *folder)
 	return strncmp(path, folder, length) == 0 && path[length] == '/';
 }
 
-/* Is a path inside the folder that a path of vamhash.image_roots leads to now? */
-static bool
-IsInsideResolved(const char *path, const char *root)
+char *
+FolderLocation(int descriptor)
 {
-	char folder[PATH_MAX];
-	int descriptor = OpenTransientFile(root, O_PATH | O_DIRECTORY);
-	bool found;
+	char path[PATH_MAX];
 
-	if (descriptor < 0)
-		return false;
-	found = GetDescriptorPath(descriptor, folder);
-	CloseTransientFile(descriptor);
-	return found && IsInside(path, folder);
+	return GetDescriptorPath(descriptor, path) ? pstrdup(path) : NULL;
+}
+
+/* Find out where the folders of vamhash.image_roots are now: a list of ImageRoot. */
+static List *
+LocateImageRoots(void)
+{
+	List *roots = ImageRoots();
+	ListCell *cell;
+
+	foreach (cell, roots)
+	{
+		ImageRoot *root = (ImageRoot *) palloc0(sizeof(ImageRoot));
+		int descriptor;
+
+		root->name = (const char *) lfirst(cell);
+		descriptor = OpenTransientFile(root->name, O_PATH | O_DIRECTORY);
+		if (descriptor >= 0)
+		{
+			root->location = FolderLocation(descriptor);
+			CloseTransientFile(descriptor);
+		}
+		lfirst(cell) = root;
+	}
+	return roots;
 }
 
 /* Does an open file lie under one of the roots? */
@@ -119,7 +136,9 @@ LiesUnderRoots(int descriptor, List *roots)
 		return false;
 	foreach (cell, roots)
 	{
-		if (IsInsideResolved(path, (const char *) lfirst(cell)))
+		const ImageRoot *root = (const ImageRoot *) lfirst(cell);
+
+		if (root->location != NULL && IsInside(path, root->location))
 			return true;
 	}
 	return false;
@@ -140,22 +159,21 @@ IsNamedUnderRoots(const char *path, List *roots)
 		return false;
 	foreach (cell, roots)
 	{
-		const char *root = (const char *) lfirst(cell);
+		const ImageRoot *root = (const ImageRoot *) lfirst(cell);
 
-		if (IsInside(name, root) || IsInsideResolved(name, root))
+		if (IsInside(name, root->name) ||
+			(root->location != NULL && IsInside(name, root->location)))
 			return true;
 	}
 	return false;
 }
 
-/* An ImageFile with a fault; closes the file if it is open. */
+/* An ImageFile with a fault. */
 static ImageFile
-RefuseFile(int descriptor, ImageFileFault fault, char *message, char *detail)
+RefuseFile(ImageFileFault fault, char *message, char *detail)
 {
 	ImageFile file = {};
 
-	if (descriptor >= 0)
-		CloseTransientFile(descriptor);
 	file.fault = fault;
 	file.descriptor = -1;
 	file.message = message;
@@ -165,19 +183,17 @@ RefuseFile(int descriptor, ImageFileFault fault, char *message, char *detail)
 
 /* The fault of a file outside of vamhash.image_roots. */
 static ImageFile
-RefuseOutside(int descriptor, const char *path)
+RefuseOutside(const char *path)
 {
-	return RefuseFile(descriptor, IMAGE_FILE_DENIED,
+	return RefuseFile(IMAGE_FILE_DENIED,
 					  psprintf("image file \"%s\" is not under \"vamhash.image_roots\"", path),
 					  NULL);
 }
 
 /* The fault that errno says, of a file that could not be opened. */
 static ImageFile
-RefuseByErrno(int descriptor, const char *path)
+RefuseByErrno(const char *path, int error)
 {
-	int error = errno;
-	char *message = psprintf("could not open image file \"%s\": %m", path);
 	ImageFileFault fault = IMAGE_FILE_UNREADABLE;
 	ImageFile file;
 
@@ -185,7 +201,8 @@ RefuseByErrno(int descriptor, const char *path)
 		fault = IMAGE_FILE_NOT_FOUND;
 	else if (error == EACCES || error == EPERM)
 		fault = IMAGE_FILE_DENIED;
-	file = RefuseFile(descriptor, fault, message, NULL);
+	errno = error;
+	file = RefuseFile(fault, psprintf("could not open image file \"%s\": %m", path), NULL);
 	file.error_number = error;
 	/* The server has run out of something: no other file would fare better. */
 	if (error == EMFILE || error == ENFILE || error == ENOMEM)
@@ -193,39 +210,31 @@ RefuseByErrno(int descriptor, const char *path)
 	return file;
 }
 
-/* Open a file that must lie under one of the roots, if there are any. */
-static ImageFile
-OpenUnderRoots(const char *path, List *roots)
+ImageFile
+JudgeImageFile(const char *path, int descriptor, int error, List *roots)
 {
 	struct stat status;
 	ImageFile file = {};
-	/* Not to hang on a FIFO before we know that it is one. */
-	int descriptor = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 
 	if (descriptor < 0)
 	{
-		int error = errno;
-
 		if (roots != NIL && !IsNamedUnderRoots(path, roots))
-			return RefuseOutside(-1, path);
+			return RefuseOutside(path);
 		if (error == ENXIO)
-			return RefuseFile(-1, IMAGE_FILE_NOT_REGULAR, psprintf("\"%s\" is a socket", path),
-							  NULL);
-		errno = error;
-		return RefuseByErrno(-1, path);
+			return RefuseFile(IMAGE_FILE_NOT_REGULAR, psprintf("\"%s\" is a socket", path), NULL);
+		return RefuseByErrno(path, error);
 	}
 	if (roots != NIL && !LiesUnderRoots(descriptor, roots))
-		return RefuseOutside(descriptor, path);
+		return RefuseOutside(path);
 	if (fstat(descriptor, &status) != 0)
-		return RefuseByErrno(descriptor, path);
+		return RefuseByErrno(path, errno);
 	if (!S_ISREG(status.st_mode))
-		return RefuseFile(descriptor, IMAGE_FILE_NOT_REGULAR,
+		return RefuseFile(IMAGE_FILE_NOT_REGULAR,
 						  psprintf("\"%s\" is %s", path,
 								   S_ISDIR(status.st_mode) ? "a directory" : "not a regular file"),
 						  NULL);
 	if (ImageIsTooLong(status.st_size))
-		file = RefuseFile(descriptor, IMAGE_FILE_TOO_LARGE, TooLongMessage(status.st_size),
-						  TooLongDetail());
+		file = RefuseFile(IMAGE_FILE_TOO_LARGE, TooLongMessage(status.st_size), TooLongDetail());
 	else
 		file.descriptor = descriptor;
 	file.size = status.st_size;
@@ -235,10 +244,13 @@ OpenUnderRoots(const char *path, List *roots)
 ImageFile
 OpenImageFile(const char *path)
 {
-	List *roots = ImageRoots();
-	ImageFile file = OpenUnderRoots(path, roots);
+	/* Not to hang on a FIFO before we know that it is one. */
+	int descriptor = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | PG_BINARY);
+	int error = errno;
+	ImageFile file = JudgeImageFile(path, descriptor, error, LocateImageRoots());
 
-	list_free_deep(roots);
+	if (descriptor >= 0 && file.fault != IMAGE_FILE_OK)
+		CloseTransientFile(descriptor);
 	return file;
 }
 

@@ -8,8 +8,15 @@
  *			ReportImageFile(&file);				(or a row that says so)
  *		... file.descriptor, file.size ...
  *		CloseTransientFile(file.descriptor);
+ *
+ *		file_opener.hpp opens many at once, and has them judged here.
  */
 #pragma once
+
+extern "C"
+{
+#include "nodes/pg_list.h"
+}
 
 /* What is wrong with a file, for a row's status. */
 typedef enum ImageFileFault
@@ -26,7 +33,7 @@ typedef enum ImageFileFault
 typedef struct ImageFile
 {
 	ImageFileFault fault;
-	int descriptor;	  /* a transient file of the (sub)transaction; -1 if there is a fault */
+	int descriptor;	  /* -1 if there is a fault */
 	off_t size;		  /* bytes, when it was opened; also of one that is too large */
 	int error_number; /* errno of a fault that is the file system's, else 0 */
 	char *message;	  /* of the fault, as an ERROR would say it; palloc'd */
@@ -36,8 +43,27 @@ typedef struct ImageFile
 /* Raise an error unless the caller may read server files. */
 extern void CheckMayReadFiles(void);
 
-/* Open an image file for reading; raises an error only for what is not the file's fault. */
+/*
+ * Open an image file for reading, as a transient file of the (sub)transaction; raises an error only for
+ * what is not the file's fault.
+ */
 extern ImageFile OpenImageFile(const char *path);
+
+/* A folder of vamhash.image_roots. */
+typedef struct ImageRoot
+{
+	const char *name; /* as it is written there */
+	char *location;	  /* where that led when it was looked at; NULL: to no folder */
+} ImageRoot;
+
+/* Where the folder is that is open, every link resolved; NULL if that cannot be said. */
+extern char *FolderLocation(int descriptor);
+
+/*
+ * Judge what open() gave for a path: a descriptor, or -1 and errno. It must lie under one of the roots
+ * (ImageRoot), if there are any. One that is refused is still open.
+ */
+extern ImageFile JudgeImageFile(const char *path, int descriptor, int error, List *roots);
 
 /* Raise the error that an ImageFile has. */
 [[noreturn]] extern void ReportImageFile(const ImageFile *file);
