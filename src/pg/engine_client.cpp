@@ -118,16 +118,23 @@ ForgetEngine(Engine *engine)
 	pfree(engine);
 }
 
+/* Forget an engine that is about to be killed. */
+static void
+GiveUpEngine(Engine *engine)
+{
+	if (engine->busy)
+		AddToTotal(TOTAL_ENGINE_KILLS, 1);
+	ForgetEngine(engine);
+}
+
 /* Kill an engine at once, whatever it is doing. */
 static void
 KillEngine(Engine *engine)
 {
 	pid_t pid = engine->pid;
 
-	if (engine->busy)
-		AddToTotal(TOTAL_ENGINE_KILLS, 1);
-	ForgetEngine(engine);
-	KillEngineProcess(pid);
+	GiveUpEngine(engine);
+	KillEngineProcesses(&pid, 1);
 }
 
 /* Kill an engine that broke the protocol and report it. */
@@ -473,15 +480,21 @@ static void
 KillBusyEngines(SubTransactionId subid)
 {
 	Engine *engine = engines;
+	pid_t pids[MAX_ENGINES];
+	int count = 0;
 
 	while (engine != NULL)
 	{
 		Engine *next = engine->next;
 
 		if (engine->busy && (subid == InvalidSubTransactionId || engine->subid == subid))
-			KillEngine(engine);
+		{
+			pids[count++] = engine->pid;
+			GiveUpEngine(engine);
+		}
 		engine = next;
 	}
+	KillEngineProcesses(pids, count);
 }
 
 /* At the end of a transaction no request is running. */

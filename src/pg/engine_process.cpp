@@ -33,6 +33,7 @@
 extern "C"
 {
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "storage/fd.h"
 }
 
@@ -45,10 +46,11 @@ extern "C"
 #define ENDING_GRACE_MS 1000
 
 /*
- * How long we wait for a killed process. It ends in a few milliseconds, unless it has much memory to
- * give back or its kernel calls cannot be interrupted: a device's driver, a dead file server.
+ * How long we wait for processes killed at one time. They end in a few milliseconds, unless they have
+ * much memory to give back or their kernel calls cannot be interrupted: a device's driver, a dead file
+ * server. Whoever cancels waits for as long: a tenth of a second at most is what is promised.
  */
-#define KILLED_GRACE_MS 200
+#define KILLED_GRACE_MS 80
 
 /* How long the backend's own end waits for those that were left. */
 #define FINAL_GRACE_MS 5000
@@ -162,20 +164,34 @@ EngineProcessEnded(pid_t pid, int *status)
 	return ended != 0;
 }
 
+/* Milliseconds since a moment. */
+static double
+MillisecondsSince(instr_time moment)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, moment);
+	return INSTR_TIME_GET_MILLISEC(now);
+}
+
 /* Wait for a process to end, up to so many milliseconds; then as EngineProcessEnded(). */
 static bool
-EngineProcessEndsWithin(pid_t pid, int milliseconds, int *status)
+EngineProcessEndsWithin(pid_t pid, double milliseconds, int *status)
 {
+	instr_time begun;
 	long pause = 50;
 
-	for (long waited = 0; waited < milliseconds * 1000L; waited += pause)
+	INSTR_TIME_SET_CURRENT(begun);
+	while (!EngineProcessEnded(pid, status))
 	{
-		if (EngineProcessEnded(pid, status))
-			return true;
+		/* By the clock: on a busy machine a pause takes longer than was asked for. */
+		if (MillisecondsSince(begun) >= milliseconds)
+			return false;
 		pause = Min(pause * 2, 1000);
 		pg_usleep(pause);
 	}
-	return EngineProcessEnded(pid, status);
+	return true;
 }
 
 /* Reap the killed processes that have ended, each given so much time; keep the others. */
@@ -266,21 +282,27 @@ AwaitEngineProcess(pid_t pid)
 
 	if (EngineProcessEndsWithin(pid, ENDING_GRACE_MS, &status))
 		return status;
-	KillEngineProcess(pid);
+	KillEngineProcesses(&pid, 1);
 	return -1;
 }
 
 void
-KillEngineProcess(pid_t pid)
+KillEngineProcesses(const pid_t *pids, int count)
 {
+	instr_time begun;
 	int status;
 
-	kill(pid, SIGKILL);
+	for (int i = 0; i < count; i++)
+		kill(pids[i], SIGKILL);
 	ReapKilled(0);
-	if (EngineProcessEndsWithin(pid, KILLED_GRACE_MS, &status))
-		return;
-	Assert(killed_count < (int) lengthof(killed));
-	killed[killed_count++] = pid;
+	INSTR_TIME_SET_CURRENT(begun);
+	for (int i = 0; i < count; i++)
+	{
+		if (EngineProcessEndsWithin(pids[i], KILLED_GRACE_MS - MillisecondsSince(begun), &status))
+			continue;
+		Assert(killed_count < (int) lengthof(killed));
+		killed[killed_count++] = pids[i];
+	}
 }
 
 void

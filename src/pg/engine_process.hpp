@@ -19,8 +19,8 @@ extern bool EngineProcessEnded(pid_t pid, int *status);
 /* Give a process that is about to end up to a second to do so, then kill it; reap it. */
 extern int AwaitEngineProcess(pid_t pid);
 
-/* Kill a process at once and reap it, now or, if it takes long to end, at a later call. */
-extern void KillEngineProcess(pid_t pid);
+/* Kill processes at once and reap them, now or, if they take long to end, at a later call. */
+extern void KillEngineProcesses(const pid_t *pids, int count);
 
 /* Reap the killed processes that were left for later, as far as they end within seconds. */
 extern void AwaitKilledEngineProcesses(void);

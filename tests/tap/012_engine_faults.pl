@@ -131,7 +131,7 @@ foreach my $busy (0, 1)
 			qr/^57014: canceling statement due to statement timeout/, 'stopped while it waits');
 		$session->value('RESET statement_timeout');
 	}
-	ok(!process_stat($engine), 'the stopped engine was killed');
+	ok(process_ended($engine), 'the stopped engine was killed');
 	is($session->value($join), $joined, 'the next call works');
 }
 

@@ -210,7 +210,7 @@ SKIP:
 	$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $session->pid . ')');
 	my (undef, $err) = $session->end;
 	like($err, qr/57014: canceling statement due to user request/, 'is cancelled');
-	ok(wait_for(sub { !process_stat($engine) }), 'and its engine ends');
+	ok(wait_for(sub { process_ended($engine) }), 'and its engine ends');
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM vamhash_progress'), '0', 'and its job');
 	is($session->value(outcome(3)), '3||3', 'the session goes on');
 }

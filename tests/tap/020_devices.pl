@@ -338,7 +338,7 @@ begin_waiting('cancelled');
 my $waiting = engine_of($other);
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $other->pid . ')');
 like(($other->end)[1], qr/57014: canceling statement due to user request/, 'cancelled while it waits');
-ok(!process_stat($waiting), 'its engine is gone');
+ok(process_ended($waiting), 'its engine is gone');
 behave('join');
 like($other->error("SET statement_timeout = 200; $pairs"), qr/^57014: canceling statement due to statement timeout/,
 	'a timeout while it waits');
@@ -431,7 +431,7 @@ $holder->lost;
 $other->lost;
 $session->lost;
 $node->poll_query_until('postgres', 'SELECT true');
-ok(wait_for(sub { !process_stat($engine) || process_stat($engine)->{state} eq 'Z' }, 10),
+ok(wait_for(sub { process_ended($engine) }, 10),
 	'the engine ends with a backend that was killed');
 $holder = new_session('on');
 behave('join');

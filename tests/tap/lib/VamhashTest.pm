@@ -21,7 +21,7 @@ our @EXPORT = qw(
   grey_png rising_png falling_png huge_png
   sql_bytea write_file picture_table create_hashes $long_join
   start_node library_directory private_library create_in_private_library
-  engines_of stray_engines process_stat process_status descriptors
+  engines_of stray_engines process_stat process_ended process_status descriptors
   wait_for seconds_of
 );
 
@@ -214,6 +214,14 @@ sub process_stat
 		time => $fields[11] + $fields[12],
 		exit_code => int $fields[49],
 	};
+}
+
+# Has a process ended? On a busy machine its backend may have been too early to reap it.
+sub process_ended
+{
+	my ($pid) = @_;
+	my $stat = process_stat($pid);
+	return !$stat || $stat->{state} eq 'Z';
 }
 
 # The processor time that a process has used, in hundredths of a second.
