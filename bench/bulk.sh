@@ -31,34 +31,10 @@ tests/exactness/setup_venv.sh build/venv
 python=build/venv/bin/python
 "$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: 'psycopg[binary]==3.3.*'
 
-# Cuts pictures out of the photographs, all different.
+# Cuts pictures out of the photographs.
 make_images() { # FOLDER COUNT WIDTH HEIGHT
 	mkdir "$1"
-	"$python" - "$@" /usr/share/backgrounds/mate/nature/*.jpg <<'PYTHON'
-import random
-import sys
-from concurrent.futures import ThreadPoolExecutor
-
-from PIL import Image
-
-folder, (count, width, height) = sys.argv[1], map(int, sys.argv[2:5])
-photos = [Image.open(name).convert("RGB") for name in sys.argv[5:8]]
-
-
-def make(number: int) -> None:
-    rng = random.Random(number)
-    photo = photos[number % len(photos)]
-    share = rng.uniform(0.3, 0.9)
-    size = (photo.width * share, photo.height * share)
-    left, top = (rng.uniform(0, whole - part) for whole, part in zip(photo.size, size))
-    box = (left, top, left + size[0], top + size[1])
-    cut = photo.resize((width, height), Image.Resampling.BICUBIC, box)
-    cut.save(f"{folder}/{number:06}.jpg", quality=90)
-
-
-with ThreadPoolExecutor() as threads:
-    list(threads.map(make, range(count)))
-PYTHON
+	"$python" bench/make_images.py "$@" /usr/share/backgrounds/mate/nature/*.jpg
 }
 
 sql() {
