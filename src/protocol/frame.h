@@ -36,6 +36,14 @@
 // of what it has, whatever its reader is doing; and the reader waits for nothing but the decoders,
 // which wait for nobody.
 //
+// Many files are opened by an engine that does nothing else, also while both ends speak:
+//
+//     BEGIN_OPEN,  PATH ...,  END
+//
+// answered by RESULT ... as files are opened, in any order, and once END has been read and every
+// path has been answered, by DONE. With a RESULT's first byte come the descriptors that it tells
+// of.
+//
 // This header is included on both sides of the border, so it holds plain structs and constants.
 #pragma once
 
@@ -43,7 +51,7 @@
 
 namespace vamhash::protocol {
 
-constexpr std::uint32_t version = 4;
+constexpr std::uint32_t version = 5;
 constexpr std::uint32_t magic = 0x31484d56; // "VMH1" in memory on a little-endian machine
 constexpr std::uint32_t max_payload = 1U << 20;
 constexpr std::uint32_t max_columns = 8; // hashes compared for one row by a join
@@ -67,6 +75,8 @@ enum class Operation : std::uint16_t {
     image = 13,
     begin_devices = 14,
     ask_device = 15,
+    begin_open = 16,
+    path = 17,
 };
 
 /// Status of an ERROR frame, and of one of many images. The first eight, and out_of_memory, are
@@ -196,6 +206,29 @@ constexpr std::uint32_t image_record_size(std::uint32_t message_length) {
 /// The most payload in a RESULT frame of images: the backend takes each frame out of a buffer in
 /// which it must be whole.
 constexpr std::uint32_t max_image_results = 4096;
+
+/// The payload of PATH begins with this; the path follows, absolute or empty, without a zero.
+struct PathHeader {
+    std::uint32_t number; // the backend's: it comes back with the answer
+    std::uint32_t flags;
+};
+static_assert(sizeof(PathHeader) == 8);
+constexpr std::uint32_t open_folder = 1; // only to know where it is, not to read it
+
+/// Bytes of a path; the kernel takes no longer one.
+constexpr std::uint32_t max_path = 4095;
+
+/// Files that are being opened at once: a file server that takes 5 ms for each then gives 10,000 a
+/// second.
+constexpr std::uint32_t max_opening = 64;
+
+/// RESULT frames of BEGIN_OPEN carry whole records, max_opened of them at most.
+struct OpenRecord {
+    std::uint32_t number;
+    std::uint32_t error; // errno; 0: it is open, and the next of the frame's descriptors is its
+};
+static_assert(sizeof(OpenRecord) == 8);
+constexpr std::uint32_t max_opened = 16;
 
 /// How pairs are found; the numbers are JoinMethod's (join/similar_pairs.h).
 enum class Method : std::uint32_t { automatic = 0, blocks = 1, brute = 2, faiss = 3 };

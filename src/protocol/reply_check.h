@@ -194,6 +194,11 @@ inline const char* check_images_report(const ImagesDone& report) {
     return possible ? nullptr : "a report that cannot be";
 }
 
+/// Checks an answer about a path; errno is a number below 4096.
+inline const char* check_open_record(const OpenRecord& record) {
+    return record.error < 4096 ? nullptr : "an error of opening a file that cannot be";
+}
+
 /// A join of pairs, and how many more of them there can be.
 struct PairsCheck {
     const PairsRequest* request;
