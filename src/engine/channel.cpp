@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <string>
 #include <sys/uio.h>
+#include <thread>
 #include <utility>
 
 namespace vamhash {
@@ -181,6 +182,48 @@ void Channel::write_error(std::uint32_t id, protocol::Fault fault, std::string_v
     }
     write(protocol::Operation::error, id, std::as_bytes(std::span(text.data(), text.size())),
           fault);
+}
+
+/// Sends some of these bytes, with descriptors; returns how many.
+std::size_t Channel::send_descriptors(std::span<const std::byte> bytes,
+                                      std::span<const int> descriptors) const {
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int) * protocol::max_opened)>
+        control{};
+    iovec piece{.iov_base = const_cast<std::byte*>(bytes.data()), // NOLINT: sendmsg's
+                .iov_len = bytes.size()};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
+    cmsghdr* part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+    std::memcpy(CMSG_DATA(part), descriptors.data(), descriptors.size_bytes());
+    for (;;) {
+        const ssize_t sent = sendmsg(socket_, &message, MSG_NOSIGNAL);
+        if (sent >= 0) {
+            return static_cast<std::size_t>(sent);
+        }
+        if (errno == ETOOMANYREFS) {
+            // The server's user has too many files under way in all: others end.
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        } else if (errno != EINTR) {
+            fail("sending to the backend");
+        }
+    }
+}
+
+void Channel::send_with(protocol::Operation operation, std::uint32_t id,
+                        std::span<const std::byte> payload, std::span<const int> descriptors) {
+    flush();
+    write(operation, id, payload);
+    if (!descriptors.empty()) {
+        const std::size_t sent = send_descriptors(output_, descriptors);
+        output_.erase(output_.begin(), output_.begin() + static_cast<std::ptrdiff_t>(sent));
+    }
+    flush();
 }
 
 void Channel::flush() {

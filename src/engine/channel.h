@@ -72,9 +72,16 @@ class Channel {
                      std::string_view detail = {});
     void flush();
 
+    /// Sends a frame at once, and with its first byte these descriptors, max_opened at most, which
+    /// remain the caller's.
+    void send_with(protocol::Operation operation, std::uint32_t id,
+                   std::span<const std::byte> payload, std::span<const int> descriptors);
+
   private:
     [[nodiscard]] std::size_t receive(std::span<std::byte> bytes);
     void keep_descriptors(msghdr& message);
+    [[nodiscard]] std::size_t send_descriptors(std::span<const std::byte> bytes,
+                                               std::span<const int> descriptors) const;
     void send_all(std::span<const std::byte> bytes) const;
 
     int socket_;

@@ -1,5 +1,5 @@
-// vamhash-engine: started by vamhash.so in the roles decode and compute; `hash` and `devices` are
-// for people.
+// vamhash-engine: started by vamhash.so in the roles decode, compute and open; `hash` and `devices`
+// are for people.
 #include "codec/format.h"
 #include "device/device.h"
 #include "engine/hash_image.h"
@@ -26,7 +26,7 @@ static constexpr const char* usage =
     "       vamhash-engine devices\n"
     "           prints the devices that there are, or why there are none\n"
     "       vamhash-engine --version\n"
-    "       vamhash-engine decode|compute BACKEND_PID IDLE_SECONDS [MEMORY_MB]\n"
+    "       vamhash-engine decode|compute|open BACKEND_PID IDLE_SECONDS [MEMORY_MB]\n"
     "           serves the backend on descriptor 3 (started by the extension, not by hand)\n";
 
 /// Reads a whole non-negative decimal number.
@@ -39,17 +39,41 @@ static std::optional<int> parse_number(std::string_view text) {
     return value;
 }
 
+/// Reads the name of a role.
+static std::optional<Role> parse_role(std::string_view text) {
+    if (text == "decode") {
+        return Role::decode;
+    }
+    if (text == "compute") {
+        return Role::compute;
+    }
+    return text == "open" ? std::optional(Role::open) : std::nullopt;
+}
+
+/// Puts a role's sandbox around the process; returns what stands. There is none around `open`: it
+/// has its backend's right to every file, which is what it is for, and reads nobody's bytes but
+/// names.
+static std::uint32_t enter_sandbox(Role role, std::uint64_t memory) {
+    switch (role) {
+    case Role::decode:
+        return enter_decode_sandbox(memory, load_codecs);
+    case Role::compute:
+        return enter_compute_sandbox();
+    default:
+        return 0;
+    }
+}
+
 /// Serves one backend; the exit status is 0 but for a broken protocol, which is 1. `memory` bounds
 /// what decoding may take, in bytes; 0 does not.
 static int serve_backend(Role role, pid_t backend, std::chrono::seconds idle,
                          std::uint64_t memory) {
     settle_beside_backend(backend);
     keep_memory_between_requests();
-    if (role == Role::decode) {
+    if (role != Role::compute) {
         keep_threads_small();
     }
-    const std::uint32_t sandbox =
-        role == Role::decode ? enter_decode_sandbox(memory, load_codecs) : enter_compute_sandbox();
+    const std::uint32_t sandbox = enter_sandbox(role, memory);
     try {
         Channel channel(protocol::engine_socket);
         serve(channel, role, idle, sandbox);
@@ -125,13 +149,14 @@ int main(int argc, char** argv) {
     if (command == "hash" && argc > 2) {
         return hash_files(std::span(argv + 2, static_cast<std::size_t>(argc - 2)));
     }
-    if ((command == "decode" || command == "compute") && (argc == 4 || argc == 5)) {
+    const std::optional<Role> role = parse_role(command);
+    if (role && (argc == 4 || argc == 5)) {
         const auto backend = parse_number(argv[2]);
         const auto idle = parse_number(argv[3]);
         const auto memory = parse_number(argc == 5 ? argv[4] : "0");
         if (backend && idle && memory) {
-            return serve_backend(command == "decode" ? Role::decode : Role::compute, *backend,
-                                 std::chrono::seconds(*idle), std::uint64_t(*memory) << 20);
+            return serve_backend(*role, *backend, std::chrono::seconds(*idle),
+                                 std::uint64_t(*memory) << 20);
         }
     }
     std::fputs(usage, stderr);

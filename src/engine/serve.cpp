@@ -5,6 +5,7 @@
 #include "engine/groups_job.h"
 #include "engine/hash_job.h"
 #include "engine/images_job.h"
+#include "engine/open_job.h"
 #include "engine/pairs_job.h"
 #include "join/similar_pairs.h"
 
@@ -39,6 +40,11 @@ static void answer(Channel& channel, Role role, const protocol::FrameHeader& beg
     case Operation::begin_images:
         if (role == Role::decode) {
             return answer_images(channel, begin);
+        }
+        break;
+    case Operation::begin_open:
+        if (role == Role::open) {
+            return answer_open(channel, begin);
         }
         break;
     case Operation::begin_pairs:

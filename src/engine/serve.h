@@ -7,8 +7,9 @@
 
 namespace vamhash {
 
-/// What an engine process does: `decode` sees untrusted image bytes, `compute` arrays only.
-enum class Role { decode, compute };
+/// What an engine process does: `decode` sees untrusted image bytes, `compute` arrays only, and
+/// `open` paths only, which it opens.
+enum class Role { decode, compute, open };
 
 /// Says HELLO, with what stands of the `sandbox`, and answers requests until the backend closes the
 /// socket or `idle` passes without one. Throws ChannelError when the backend breaks the protocol.
