@@ -12,8 +12,9 @@
  * what has come. So the two ends cannot block one another (protocol/frame.h), and the
  * engine has images to work on while the next ones are read. Memory is bounded by what
  * may be under way: kept_image_bytes(), or one image if it is larger, and
- * max_images images. Of a file only the path is kept: it is opened here, by the rights
- * of the server, and read in the engine, which gets the descriptor.
+ * max_images images. Of a file only the path is kept. Files are opened ahead
+ * (file_opener.hpp), by the rights of the server, and read in the engine, which gets the
+ * descriptors, in the order of the images.
  *
  * Two things can go wrong with an engine.
  *
@@ -22,10 +23,10 @@
  *	  now one at a time. An image that was alone in two engines that ended gets the
  *	  status "crashed".
  *	- It takes too long. Images are begun in the order in which they are sent, so the
- *	  first that has no answer is being decoded since its predecessor was answered, if
- *	  not longer. When this side has waited vamhash.image_timeout for it, it gets the
- *	  status "timeout". Its engine, which cannot be made to drop an image, is killed, and
- *	  the others that were under way are sent again.
+ *	  first that has no answer is being opened or decoded since its predecessor was
+ *	  answered, if not longer. When this side has waited vamhash.image_timeout for it, it
+ *	  gets the status "timeout". The process that has it, which cannot be made to drop an
+ *	  image, is killed, and the others that it had are given to another one.
  */
 #include "pg/postgres.hpp"
 #include "pg/bulk_hash.hpp"
@@ -44,7 +45,7 @@ extern "C"
 }
 
 #include "pg/engine_client.hpp"
-#include "pg/server_file.hpp"
+#include "pg/file_opener.hpp"
 #include "pg/settings.hpp"
 #include "pg/statistics.hpp"
 #include "protocol/reply_check.h"
@@ -55,6 +56,9 @@ using namespace vamhash::protocol;
 #define MAX_SLOTS (8 * max_images)
 
 #define FIRST_SLOTS 64
+
+/* Files are asked for when there is room for so many: each time costs two processes some work. */
+#define OPENED_AHEAD 16
 
 /* Engines that an image must have been alone in when they ended, to be blamed for it. */
 #define CRASHES_TO_BLAME 2
@@ -73,6 +77,7 @@ typedef struct Slot
 {
 	SlotState state;
 	bool is_file;
+	int place;	 /* of the file in the opener; -1: none */
 	int crashes; /* engines that ended while it was alone in them */
 	char *data;	 /* the image, or its path */
 	Size length; /* of the image, once it is known */
@@ -93,7 +98,7 @@ typedef struct Outgoing
 	Size body_sent;
 	Size offset; /* bytes of the image in frames that are sent */
 	bool begun;	 /* the image's first frame has been made */
-	int file;	 /* to go with it; -1: none */
+	int file;	 /* to go with it, the opener's; -1: none */
 } Outgoing;
 
 struct BulkHash
@@ -102,12 +107,14 @@ struct BulkHash
 	bool files;
 	ImagesRequest params;
 	EngineRequest *engine; /* NULL while there is none */
+	FileOpener *opener;	   /* of files; NULL for bytes */
 
 	Slot *slots;	 /* a ring */
 	uint32 capacity; /* a power of 2 */
 	uint64 first;	 /* number of the first image whose row was not returned */
 	uint64 next;	 /* number of the next image to be put */
 	uint64 cursor;	 /* number of the next image to be sent, or being sent */
+	uint64 ahead;	 /* number of the next file to be asked for; not before the cursor */
 	uint64 oldest;	 /* none before it is without an answer */
 
 	uint32 unanswered; /* images that are waiting or sent */
@@ -150,8 +157,6 @@ SlotOf(BulkHash *bulk, uint64 number)
 static void
 ClearOutgoing(BulkHash *bulk)
 {
-	if (bulk->out.file >= 0)
-		CloseTransientFile(bulk->out.file);
 	memset(&bulk->out, 0, sizeof(bulk->out));
 	bulk->out.file = -1;
 }
@@ -189,6 +194,13 @@ BulkHashBegin(const BulkHashOptions *options)
 	bulk->capacity = FIRST_SLOTS;
 	bulk->slots = (Slot *) MemoryContextAllocZero(context, FIRST_SLOTS * sizeof(Slot));
 	bulk->out.file = -1;
+	if (options->files)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(context);
+
+		bulk->opener = FileOpenerCreate();
+		MemoryContextSwitchTo(caller);
+	}
 	return bulk;
 }
 
@@ -206,6 +218,15 @@ GrowRing(BulkHash *bulk)
 	bulk->capacity = capacity;
 }
 
+/* Have an image's file closed, or not opened. */
+static void
+FreePlace(BulkHash *bulk, Slot *slot)
+{
+	if (slot->place >= 0)
+		FileOpenerFree(bulk->opener, slot->place);
+	slot->place = -1;
+}
+
 /* Give an image its answer; `message` is copied. What was kept of it is freed. */
 static void
 Answer(BulkHash *bulk, Slot *slot, BulkStatus status, const char *message)
@@ -220,6 +241,7 @@ Answer(BulkHash *bulk, Slot *slot, BulkStatus status, const char *message)
 	slot->status = status;
 	slot->message = message == NULL ? NULL : MemoryContextStrdup(bulk->context, message);
 	bulk->unanswered--;
+	FreePlace(bulk, slot);
 	if (slot->data != NULL)
 	{
 		if (!slot->is_file)
@@ -255,17 +277,40 @@ AnswerTooLarge(BulkHash *bulk, Slot *slot, uint64 length)
 					(unsigned long long) length, (unsigned long long) bulk->params.max_bytes));
 }
 
-/* Open the file of the slot at the cursor; false if the slot has got its answer instead. */
-static bool
-OpenSlotFile(BulkHash *bulk, Slot *slot)
+/* Ask for the files from the cursor on, as many as may be open. */
+static void
+AskForFiles(BulkHash *bulk)
 {
-	ImageFile file = OpenImageFile(slot->data);
+	bulk->ahead = Max(bulk->ahead, bulk->cursor);
+	/* That of the cursor, which all others wait for, in any case: as soon as there is room. */
+	if (bulk->ahead == bulk->cursor)
+		FileOpenerExchange(bulk->opener);
+	else if (FileOpenerRoom(bulk->opener) < OPENED_AHEAD)
+		return;
+	while (bulk->ahead < bulk->next && FileOpenerRoom(bulk->opener) > 0)
+	{
+		Slot *slot = SlotOf(bulk, bulk->ahead);
 
+		if (slot->state == SLOT_WAITING && slot->place < 0 &&
+			(slot->place = FileOpenerAsk(bulk->opener, slot->data)) < 0)
+			return;
+		bulk->ahead++;
+	}
+}
+
+/* Get the file of the slot at the cursor; if it is open, it is what is sent next. */
+static void
+TakeSlotFile(BulkHash *bulk, Slot *slot)
+{
+	ImageFile file;
+
+	if (slot->place < 0 || !FileOpenerGet(bulk->opener, slot->place, slot->data, &file))
+		return;
 	if (file.fault == IMAGE_FILE_OK)
 	{
 		bulk->out.file = file.descriptor;
 		slot->length = file.size;
-		return true;
+		return;
 	}
 	if (file.fault == IMAGE_FILE_TOO_LARGE)
 		AnswerTooLarge(bulk, slot, file.size);
@@ -274,7 +319,6 @@ OpenSlotFile(BulkHash *bulk, Slot *slot)
 	pfree(file.message);
 	if (file.detail != NULL)
 		pfree(file.detail);
-	return false;
 }
 
 /* May the image at the cursor be sent now? */
@@ -319,7 +363,7 @@ MakeFrame(BulkHash *bulk, const Slot *slot)
 
 /* Send what there is room for of the frame that is being sent; true if it has gone. */
 static bool
-SendFrame(BulkHash *bulk, const Slot *slot)
+SendFrame(BulkHash *bulk, Slot *slot)
 {
 	Outgoing *out = &bulk->out;
 	struct iovec pieces[2];
@@ -335,7 +379,7 @@ SendFrame(BulkHash *bulk, const Slot *slot)
 	sent = EngineTrySend(bulk->engine, pieces, count, out->file);
 	if (sent > 0 && out->file >= 0)
 	{
-		CloseTransientFile(out->file);
+		FreePlace(bulk, slot);
 		out->file = -1;
 	}
 	of_head = Min(sent, out->head_length - out->head_sent);
@@ -368,6 +412,8 @@ SendImages(BulkHash *bulk)
 	{
 		Slot *slot = SlotOf(bulk, bulk->cursor);
 
+		if (bulk->files)
+			AskForFiles(bulk);
 		if (slot->state == SLOT_ANSWERED)
 		{
 			bulk->cursor++;
@@ -377,8 +423,14 @@ SendImages(BulkHash *bulk)
 		{
 			if (!MaySend(bulk))
 				return;
-			if (slot->is_file && !OpenSlotFile(bulk, slot))
-				continue;
+			if (slot->is_file)
+			{
+				TakeSlotFile(bulk, slot);
+				if (slot->state == SLOT_ANSWERED)
+					continue;
+				if (bulk->out.file < 0)
+					return;
+			}
 			StartSlot(bulk, slot);
 		}
 		if (bulk->out.head_length == 0)
@@ -467,17 +519,22 @@ TakeRecords(BulkHash *bulk, const EngineReply *reply)
 static void
 Rewind(BulkHash *bulk)
 {
+	uint64 end = Min(Max(bulk->cursor + 1, bulk->ahead), bulk->next);
+
 	bulk->engine = NULL;
 	bulk->counts.restarts++;
-	for (uint64 number = bulk->oldest; number <= bulk->cursor && number < bulk->next; number++)
+	for (uint64 number = bulk->oldest; number < end; number++)
 	{
 		Slot *slot = SlotOf(bulk, number);
 
 		if (slot->state == SLOT_SENT)
 			slot->state = SLOT_WAITING;
+		/* Those that come first now need the room. */
+		FreePlace(bulk, slot);
 	}
 	ClearOutgoing(bulk);
 	bulk->cursor = bulk->oldest;
+	bulk->ahead = bulk->oldest;
 	bulk->in_flight = 0;
 	bulk->alone = false;
 	bulk->waited_us = 0;
@@ -523,12 +580,19 @@ TakeEnd(BulkHash *bulk)
 static void
 TakeTimeout(BulkHash *bulk)
 {
-	EngineAbandon(bulk->engine);
-	Answer(bulk, SlotOf(bulk, bulk->oldest), BULK_TIMEOUT,
-		   psprintf("hashing the image took too long; \"vamhash.image_timeout\" is %d ms",
-					vamhash_image_timeout));
+	Slot *slot = SlotOf(bulk, bulk->oldest);
+	bool opening = slot->state == SLOT_WAITING;
+
+	if (!opening)
+		EngineAbandon(bulk->engine);
+	Answer(bulk, slot, BULK_TIMEOUT,
+		   psprintf("%s took too long; \"vamhash.image_timeout\" is %d ms",
+					opening ? "opening the file" : "hashing the image", vamhash_image_timeout));
 	FindOldest(bulk);
-	Rewind(bulk);
+	if (opening)
+		FileOpenerRestart(bulk->opener);
+	else
+		Rewind(bulk);
 }
 
 /* Send what there is room for and take what has come; returns at once. */
@@ -556,12 +620,27 @@ Exchange(BulkHash *bulk)
 	}
 }
 
-/* Wait until the engine has something to say or takes more; there must be an image in flight. */
+/* Is the image at the cursor one that might be sent, were its file open? */
+static bool
+AwaitsFile(BulkHash *bulk)
+{
+	Slot *slot = SlotOf(bulk, bulk->cursor);
+
+	return bulk->cursor < bulk->next && slot->state == SLOT_WAITING && slot->is_file &&
+		   MaySend(bulk);
+}
+
+/*
+ * Wait until the engine has something to say or takes more, or a file is opened; there must be an image in
+ * flight, or one that waits for its file.
+ */
 static void
 WaitForNews(BulkHash *bulk)
 {
 	uint64 limit_us = (uint64) vamhash_image_timeout * 1000;
-	bool to_send;
+	EngineWish wishes[MAX_WISHES];
+	int count = 0;
+	bool awaits_file;
 	uint64 took;
 
 	FindOldest(bulk);
@@ -573,8 +652,17 @@ WaitForNews(BulkHash *bulk)
 		TakeTimeout(bulk);
 		return;
 	}
-	to_send = bulk->out.begun || (bulk->cursor < bulk->next && MaySend(bulk));
-	took = EngineWait(bulk->engine, to_send,
+	/* What was not sent though it might be found no room, or waits for its file. */
+	awaits_file = AwaitsFile(bulk);
+	if (awaits_file)
+		wishes[count++] = FileOpenerWish(bulk->opener);
+	if (bulk->engine != NULL)
+	{
+		bool to_send = bulk->out.begun || (bulk->cursor < bulk->next && MaySend(bulk));
+
+		wishes[count++] = {bulk->engine, to_send && !awaits_file};
+	}
+	took = EngineWait(wishes, count,
 					  limit_us > 0 ? (long) ((limit_us - bulk->waited_us + 999) / 1000) : -1);
 	bulk->waited_us += took;
 	bulk->counts.seconds_waiting += took / 1e6;
@@ -613,6 +701,7 @@ BulkHashPut(BulkHash *bulk, const ImageSource *source, Datum tag)
 	slot = SlotOf(bulk, bulk->next);
 	memset(slot, 0, sizeof(*slot));
 	slot->tag = tag;
+	slot->place = -1;
 	slot->is_file = is_file;
 	if (is_file)
 		slot->data = MemoryContextStrdup(bulk->context, source->path);
@@ -688,65 +777,25 @@ TakeReport(BulkHash *bulk, const EngineReply *reply)
 	bulk->counts.seconds_decoding = report.decoding_seconds;
 }
 
-/*
- * End the request of an engine that has answered everything, and hear its report. All rows are there:
- * without it, only what the engine did is not known.
- */
-static void
-EndRequest(BulkHash *bulk)
-{
-	int64 limit_us = vamhash_image_timeout > 0 ? (int64) vamhash_image_timeout * 1000 : -1;
-	FrameHeader header = {};
-	Size sent = 0;
-
-	header.magic = magic;
-	header.operation = (uint16) Operation::end;
-	header.id = EngineRequestId(bulk->engine);
-	for (int64 waited_us = 0; limit_us < 0 || waited_us < limit_us;)
-	{
-		struct iovec rest = {(char *) &header + sent, sizeof(header) - sent};
-		EngineReply reply;
-
-		if (sent < sizeof(header))
-			sent += EngineTrySend(bulk->engine, &rest, 1, -1);
-		switch (EngineTryReceive(bulk->engine, &reply))
-		{
-		case ENGINE_REPLIED:
-			if (reply.operation != Operation::done || sent < sizeof(header))
-				EngineRejectReply(bulk->engine, "expected DONE after the last image");
-			TakeReport(bulk, &reply);
-			EngineFinish(bulk->engine);
-			return;
-
-		case ENGINE_GONE:
-			pfree(EngineBury(bulk->engine));
-			return;
-
-		case ENGINE_SILENT:
-		{
-			long timeout = limit_us < 0 ? -1 : (long) ((limit_us - waited_us + 999) / 1000);
-
-			waited_us += (int64) EngineWait(bulk->engine, sent < sizeof(header), timeout);
-			break;
-		}
-		}
-	}
-	EngineAbandon(bulk->engine);
-}
-
 BulkHashCounts
 BulkHashFinish(BulkHash *bulk)
 {
+	long timeout = vamhash_image_timeout > 0 ? vamhash_image_timeout : -1;
+	EngineReply done;
 	BulkHashCounts counts;
 
-	if (bulk->engine != NULL)
+	if (bulk->engine != NULL && bulk->in_flight > 0)
+		EngineAbandon(bulk->engine);
+	else if (bulk->engine != NULL && EngineEnd(bulk->engine, timeout, &done))
 	{
-		if (bulk->in_flight == 0)
-			EndRequest(bulk);
-		else
-			EngineAbandon(bulk->engine);
+		TakeReport(bulk, &done);
+		EngineFinish(bulk->engine);
 	}
-	ClearOutgoing(bulk);
+	if (bulk->opener != NULL)
+	{
+		bulk->counts.restarts += FileOpenerRestarts(bulk->opener);
+		FileOpenerEnd(bulk->opener, timeout);
+	}
 	counts = bulk->counts;
 	MemoryContextDelete(bulk->context);
 	return counts;

@@ -35,6 +35,7 @@ extern "C"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 }
 
@@ -55,6 +56,9 @@ using namespace vamhash::protocol;
 #define IDLE_MARGIN_MS(idle_seconds) Min(1000, (idle_seconds) *500)
 
 #define MAX_BEGIN_LENGTH 128
+
+/* A message brings no more files; those of a frame that is not whole may be there still. */
+#define MAX_RECEIVED_FILES (2 * (int) max_opened)
 
 /* Whether an engine holds a device, as far as its backend knows. */
 typedef enum DeviceHold
@@ -84,6 +88,8 @@ struct Engine
 	char *payload;				  /* last reply's, of max_payload bytes, made when first needed */
 	Size begin_length;			  /* of `begin` still to be sent */
 	char begin[MAX_BEGIN_LENGTH]; /* BEGIN frame, which goes with the first DATA or END */
+	int file_count;				  /* received and not taken, of which the first is the next */
+	int files[MAX_RECEIVED_FILES];
 	Size input_begin;
 	Size input_end;
 	char input[INPUT_BUFFER_SIZE];
@@ -93,13 +99,15 @@ struct Engine
 static Engine *engines = NULL;
 
 /* What the session's last engine of each role said of its sandbox (bits of Hello), if there was one. */
-static uint32 sandboxes[ENGINE_COMPUTE + 1];
-static bool sandbox_known[ENGINE_COMPUTE + 1];
+static uint32 sandboxes[ENGINE_ROLES];
+static bool sandbox_known[ENGINE_ROLES];
 
 static const char *
 RoleName(EngineRole role)
 {
-	return role == ENGINE_DECODE ? "decode" : "compute";
+	static const char *const names[ENGINE_ROLES] = {"decode", "compute", "open"};
+
+	return names[role];
 }
 
 /* Unlink an engine and free what it holds, but its process. */
@@ -113,6 +121,8 @@ ForgetEngine(Engine *engine)
 	*link = engine->next;
 	close(engine->socket);
 	ReleaseExternalFD();
+	for (int i = 0; i < engine->file_count; i++)
+		close(engine->files[i]);
 	if (engine->payload != NULL)
 		pfree(engine->payload);
 	pfree(engine);
@@ -437,7 +447,10 @@ EngineSandbox(EngineRole role)
 static void
 NoteSandbox(EngineRole role, uint32 sandbox)
 {
-	uint32 wanted = sandbox_seccomp | (role == ENGINE_DECODE ? sandbox_landlock : 0);
+	/* An ENGINE_OPEN is to have none. */
+	static const uint32 wanted_of[ENGINE_ROLES] = {sandbox_seccomp | sandbox_landlock,
+												   sandbox_seccomp, 0};
+	uint32 wanted = wanted_of[role];
 	bool known = sandbox_known[role];
 
 	sandboxes[role] = sandbox;
@@ -1045,6 +1058,74 @@ TakeFrame(EngineRequest *request, const FrameHeader *header)
 	return {(Operation) header->operation, payload, header->length};
 }
 
+/* Keep the open files that a message brought. */
+static void
+KeepFiles(EngineRequest *request, struct msghdr *message)
+{
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
+		 part = CMSG_NXTHDR(message, part))
+	{
+		int count = (int) ((part->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+
+		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (int i = 0; i < count; i++)
+		{
+			int file;
+
+			memcpy(&file, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
+			if (request->file_count < MAX_RECEIVED_FILES)
+				request->files[request->file_count++] = file;
+			else
+				close(file); /* and there will be one too few */
+		}
+	}
+	if ((message->msg_flags & MSG_CTRUNC) != 0)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("could not receive an open file from the vamhash engine (%s)",
+							   RoleName(request->role)),
+						errhint("Consider raising the server's limit on open files, or lowering "
+								"\"max_files_per_process\".")));
+}
+
+/* Receive what there is, as recv(); keeps open files that come with it, if they may. */
+static ssize_t
+ReceiveWithFiles(EngineRequest *request, char *buffer, Size size)
+{
+	union
+	{
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(MAX_RECEIVED_FILES * sizeof(int))];
+	} control;
+	struct iovec piece = {buffer, size};
+	struct msghdr message = {};
+	ssize_t got;
+
+	if (request->role != ENGINE_OPEN)
+		return recv(request->socket, buffer, size, 0);
+	message.msg_iov = &piece;
+	message.msg_iovlen = 1;
+	message.msg_control = &control;
+	message.msg_controllen = sizeof(control);
+	got = recvmsg(request->socket, &message, MSG_CMSG_CLOEXEC);
+	if (got >= 0)
+		KeepFiles(request, &message);
+	return got;
+}
+
+int
+EngineTakeFile(EngineRequest *request)
+{
+	int file;
+
+	if (request->file_count == 0)
+		return -1;
+	file = request->files[0];
+	request->file_count--;
+	memmove(request->files, request->files + 1, request->file_count * sizeof(int));
+	return file;
+}
+
 EngineNews
 EngineTryReceive(EngineRequest *request, EngineReply *reply)
 {
@@ -1058,7 +1139,7 @@ EngineTryReceive(EngineRequest *request, EngineReply *reply)
 		memmove(request->input, request->input + request->input_begin, buffered);
 		request->input_begin = 0;
 		request->input_end = buffered;
-		got = recv(request->socket, request->input + buffered, INPUT_BUFFER_SIZE - buffered, 0);
+		got = ReceiveWithFiles(request, request->input + buffered, INPUT_BUFFER_SIZE - buffered);
 		if (got > 0)
 			request->input_end += got;
 		else if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -1071,13 +1152,69 @@ EngineTryReceive(EngineRequest *request, EngineReply *reply)
 }
 
 uint64
-EngineWait(EngineRequest *request, bool to_send, long timeout)
+EngineWait(const EngineWish *wishes, int count, long timeout)
 {
-	int wanted = WL_SOCKET_READABLE | (to_send && !request->deaf ? WL_SOCKET_WRITEABLE : 0);
-	uint64 before = request->waited_us;
+	WaitEventSet *set = CreateSessionWaitEventSet(MAX_WISHES + 2);
+	WaitEvent event;
+	instr_time begun;
+	instr_time took;
 
-	WaitForSocket(request, wanted, timeout);
-	return request->waited_us - before;
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int i = 0; i < count; i++)
+	{
+		bool to_send = wishes[i].to_send && !wishes[i].request->deaf;
+
+		AddWaitEventToSet(set, WL_SOCKET_READABLE | (to_send ? WL_SOCKET_WRITEABLE : 0),
+						  wishes[i].request->socket, NULL, NULL);
+	}
+	INSTR_TIME_SET_CURRENT(begun);
+	(void) WaitEventSetWait(set, timeout, &event, 1, PG_WAIT_EXTENSION);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, begun);
+	FreeWaitEventSet(set);
+	/* Not only where the latch is the event: a socket that is ready must not hide a cancel. */
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	return INSTR_TIME_GET_MICROSEC(took);
+}
+
+bool
+EngineEnd(EngineRequest *request, long timeout, EngineReply *done)
+{
+	FrameHeader header = MakeHeader(request, Operation::end, 0);
+	int64 limit_us = (int64) timeout * 1000;
+	Size sent = 0;
+
+	for (int64 waited_us = 0; timeout < 0 || waited_us < limit_us;)
+	{
+		struct iovec rest = {(char *) &header + sent, sizeof(header) - sent};
+
+		if (sent < sizeof(header))
+			sent += EngineTrySend(request, &rest, 1, -1);
+		switch (EngineTryReceive(request, done))
+		{
+		case ENGINE_REPLIED:
+			if (done->operation != Operation::done || sent < sizeof(header))
+				ReportProtocolViolation(request, "expected DONE after the last answer");
+			return true;
+
+		case ENGINE_GONE:
+			pfree(EngineBury(request));
+			return false;
+
+		case ENGINE_SILENT:
+		{
+			EngineWish wish = {request, sent < sizeof(header)};
+
+			waited_us += (int64) EngineWait(
+				&wish, 1, timeout < 0 ? -1 : (long) ((limit_us - waited_us + 999) / 1000));
+			break;
+		}
+		}
+	}
+	EngineAbandon(request);
+	return false;
 }
 
 char *

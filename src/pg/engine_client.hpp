@@ -19,7 +19,10 @@ typedef enum EngineRole
 {
 	ENGINE_DECODE,
 	ENGINE_COMPUTE,
+	ENGINE_OPEN,
 } EngineRole;
+
+#define ENGINE_ROLES (ENGINE_OPEN + 1)
 
 typedef struct Engine EngineRequest;
 
@@ -83,10 +86,32 @@ extern Size EngineTrySend(EngineRequest *request, struct iovec *pieces, int coun
 extern EngineNews EngineTryReceive(EngineRequest *request, EngineReply *reply);
 
 /*
- * Wait until something has come or, with `to_send`, there is room to send, at most so many
- * milliseconds (-1: for ever); returns the microseconds that it took.
+ * Take the next of the open files that came with the reply, of an ENGINE_OPEN: the caller's to close;
+ * -1: there is no other. Those that are not taken are closed with the engine.
  */
-extern uint64 EngineWait(EngineRequest *request, bool to_send, long timeout);
+extern int EngineTakeFile(EngineRequest *request);
+
+/* What is waited for: that something has come or, with `to_send`, that there is room to send. */
+typedef struct EngineWish
+{
+	EngineRequest *request;
+	bool to_send;
+} EngineWish;
+
+#define MAX_WISHES 2
+
+/*
+ * Wait until one of so many wishes comes true, at most so many milliseconds (-1: for ever); returns the
+ * microseconds that it took.
+ */
+extern uint64 EngineWait(const EngineWish *wishes, int count, long timeout);
+
+/*
+ * Send END after the last answer and hear DONE, within so many milliseconds (-1: for ever). Then *done
+ * is it, and the caller is to check what it says and call EngineFinish(). If false, the engine has
+ * ended, or was made to: it had answered everything, so nothing is lost.
+ */
+extern bool EngineEnd(EngineRequest *request, long timeout, EngineReply *done);
 
 /* End a request whose engine has gone; returns how that ended, in words. */
 extern char *EngineBury(EngineRequest *request);

@@ -65,6 +65,13 @@ extern "C"
 	} while (0)
 #endif
 
+/* 17 lets a resource owner, not a memory context, have a WaitEventSet. */
+#if PG_VERSION_NUM >= 170000
+#define CreateSessionWaitEventSet(events) CreateWaitEventSet(CurrentResourceOwner, (events))
+#else
+#define CreateSessionWaitEventSet(events) CreateWaitEventSet(CurrentMemoryContext, (events))
+#endif
+
 /* 15 made tuplesort's flag for random access a set of options. */
 #if PG_VERSION_NUM < 150000
 #define TUPLESORT_NONE false

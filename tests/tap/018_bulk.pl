@@ -254,6 +254,7 @@ sub files
 }
 
 {
+	files($picture); # for the engines to be there
 	my $before = keys %{ descriptors($session->pid) };
 	POSIX::mkfifo("$folder/fifo", 0600) or die "mkfifo: $!";
 	socket(my $socket, PF_UNIX, SOCK_STREAM, 0) or die "socket: $!";

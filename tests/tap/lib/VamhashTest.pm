@@ -268,7 +268,7 @@ sub all_engines
 }
 
 # The pids of a backend's engines, whether or not the backend still lives. $role, where given, is
-# decode or compute.
+# decode, compute or open.
 sub engines_of
 {
 	my ($backend, $role) = @_;
