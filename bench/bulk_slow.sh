@@ -68,6 +68,7 @@ for delay in "${delays[@]}"; do
 		# shellcheck disable=SC2086 # each number is a word
 		printf '%-9s %-9s %s images/s, load %s\n' "$delay" "${library%%=*}" "$(spread -n ${rates[$library]})" \
 			"$(cut -d' ' -f1 /proc/loadavg)"
+		# shellcheck disable=SC2086
 		printf '%-9s %-9s %s us of processor an image\n' "$delay" "${library%%=*}" "$(spread -rn ${costs[$library]})"
 	done
 	unset rates costs

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # To be sourced, after private-cluster.sh: a server of ours with the extension, whose image files are
 # opened and read slowly (slow_files.c), by the backends and by the engines.
 #
