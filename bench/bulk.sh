@@ -11,7 +11,7 @@
 # The columns: engine, the engine's code alone on as many threads; query, hash_query to a count; catalog,
 # hash_catalog, which writes dhash, ahash and whash into the table; catalog/engine, of these runs; single,
 # image_hashes_file for one row after another; once and each, bench/bulk_pillow.py into the same table.
-# Then the memory: of the backend what it has of its own (RssAnon), of the engine its peak.
+# Then the memory: of the backend what it has of its own (RssAnon), of the decoding engine its peak.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/private-cluster.sh
@@ -135,7 +135,7 @@ CALL hash_catalog('images', 'id', 'source_path', '{"dhash": "dhash"}', recompute
 SELECT pg_backend_pid() AS backend \gset
 \setenv BACKEND :backend
 \! awk '/^RssAnon/ {print "backend", int(\$2 / 1024), "MB,"}' /proc/\$BACKEND/status
-\! awk '/^VmHWM/ {print "engine", int(\$2 / 1024), "MB"}' /proc/\$(pgrep -g \$BACKEND vamhash-engine)/status
+\! awk '/^VmHWM/ {print "decode", int(\$2 / 1024), "MB"}' /proc/\$(pgrep -g \$BACKEND -f 'vamhash-engine decode')/status
 SQL
 }
 
