@@ -23,7 +23,7 @@ bool is_used_by_itself(const plugin::DeviceProperties& device) {
 }
 
 // The first device that the request may use, by the order of its backends.
-DeviceListing RequestDevice::choose() const {
+DeviceListing RequestDevice::find() const {
     const bool required = settings_.use == static_cast<std::uint32_t>(protocol::DeviceUse::on);
     std::string reasons;
     const auto pass_over = [&](const DeviceListing& listing, const std::string& reason) {
@@ -70,8 +70,16 @@ DeviceListing RequestDevice::choose() const {
     throw NoDevice("no device can be used", reasons);
 }
 
+// The same one for the whole request, unless it fails.
+const DeviceListing& RequestDevice::choose() {
+    if (!chosen_) {
+        chosen_ = find();
+    }
+    return *chosen_;
+}
+
 DeviceOffer RequestDevice::look() {
-    const DeviceListing listing = choose();
+    const DeviceListing& listing = choose();
     return {listing.properties, engine_.device && engine_.choice == choice_of(listing)};
 }
 
@@ -86,8 +94,7 @@ void RequestDevice::ask_leave() {
 }
 
 Device& RequestDevice::take() {
-    const DeviceListing listing = choose();
-    const DeviceChoice choice = choice_of(listing);
+    const DeviceChoice choice = choice_of(choose());
     if (engine_.device && engine_.choice == choice) {
         return *engine_.device;
     }
@@ -110,6 +117,7 @@ void RequestDevice::discard(const char* reason) {
     engine_.failed.push_back({engine_.choice, reason});
     engine_.device.reset();
     engine_.leave = Descriptor();
+    chosen_.reset();
 }
 
 } // namespace vamhash

@@ -5,6 +5,7 @@
 #include "join/device_source.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,13 +49,15 @@ class RequestDevice final : public DeviceSource {
     void discard(const char* reason) override;
 
   private:
-    [[nodiscard]] DeviceListing choose() const;
+    const DeviceListing& choose();
+    [[nodiscard]] DeviceListing find() const;
     void ask_leave();
 
     EngineDevice& engine_;
     Channel& channel_;
     const protocol::FrameHeader& begin_;
     const protocol::DeviceSettings& settings_;
+    std::optional<DeviceListing> chosen_; // to list devices takes their drivers a while
     bool has_asked_ = false;
 };
 

@@ -30,13 +30,7 @@ std::vector<std::uint8_t> made_pixels(std::uint32_t width, std::uint32_t height,
 
 class DeviceHasherTest : public testing::Test {
   protected:
-    static void SetUpTestSuite() {
-        for (const DeviceListing& listing : test::tested_devices()) {
-            devices.push_back(
-                std::make_unique<Device>(*load_device_backend(listing.backend).backend,
-                                         static_cast<std::uint32_t>(listing.number)));
-        }
-    }
+    static void SetUpTestSuite() { devices = test::open_tested_devices(); }
     static void TearDownTestSuite() { devices.clear(); }
 
     void SetUp() override {

@@ -81,14 +81,7 @@ Pairs join(DeviceJoin& device_join, const Scheme& scheme, int threshold, bool se
 
 class DeviceJoinTest : public testing::Test {
   protected:
-    // Each device once for all tests: PoCL compiles when one is opened.
-    static void SetUpTestSuite() {
-        for (const DeviceListing& listing : tested_devices()) {
-            devices.push_back(
-                std::make_unique<Device>(*load_device_backend(listing.backend).backend,
-                                         static_cast<std::uint32_t>(listing.number)));
-        }
-    }
+    static void SetUpTestSuite() { devices = vamhash::test::open_tested_devices(); }
     static void TearDownTestSuite() { devices.clear(); }
 
     void SetUp() override {
