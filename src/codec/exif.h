@@ -28,6 +28,11 @@ enum class Orientation : std::uint8_t {
     rotate_anticlockwise = 8 // by 90 degrees
 };
 
+/// Whether an orientation makes rows of columns, so that width and height change places.
+inline bool swaps_axes(Orientation orientation) {
+    return orientation >= Orientation::transpose;
+}
+
 /// The orientation in EXIF data (a TIFF header and directory, "Exif\0\0" before it or not), or
 /// nothing where there is no such tag. A value out of 1 to 8 is "as stored".
 std::optional<Orientation> exif_orientation(std::span<const std::uint8_t> exif);

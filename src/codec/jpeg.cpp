@@ -1,13 +1,5 @@
 // JPEG by libjpeg-turbo, with its default decoding (islow DCT, fancy upsampling, its own guess of
-// the colour space), which is Pillow's.
-//
-// Errors. libjpeg reports an error by a callback that must not return. An exception may not cross
-// its C frames, so the callback jumps (longjmp) to the setjmp in JpegReader::guard, which then
-// throws. Each guarded call is a lambda with no object that has a destructor, and the sink is never
-// called inside one. libjpeg would repair damaged data with invented pixels and a warning; a hash
-// of invented pixels is worse than none, so those warnings are errors here. Warnings without a
-// pixel at stake (extraneous bytes between segments, an odd JFIF or Adobe version, wrong SOS
-// parameters in a sequential file) pass, as they do in Pillow.
+// the colour space), which is Pillow's. The sink is never called while libjpeg is.
 //
 // Reading stops at the last row: what follows it in the file is never looked at.
 //
@@ -25,20 +17,15 @@
 #include "codec/early_end.h"
 #include "codec/grey.h"
 #include "codec/jpeg_dc.h"
+#include "codec/jpeg_library.h"
 #include "codec/ycc_grey.h"
 
 #include <algorithm>
 #include <array>
-#include <csetjmp>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <jpeglib.h> // after cstdio, which it wants
-
-#include <jerror.h> // after jpeglib.h, which says which messages there are
 
 namespace vamhash {
 
@@ -57,91 +44,6 @@ constexpr std::size_t row_misalignment = 4;
 /// libjpeg hands out as many rows a call as one row group upsamples to, at most 4.
 constexpr std::uint32_t rows_per_read = MAX_SAMP_FACTOR;
 
-/// More scans than any encoder writes: the bound of libjpeg-turbo's own tests against files that
-/// are a few bytes a scan and minutes of work.
-constexpr int max_scans = 500;
-
-/// libjpeg's error manager, with the fault that made it jump.
-struct JpegErrors : jpeg_error_mgr {
-    std::jmp_buf escape;
-    ImageStatus status;
-    std::array<char, JMSG_LENGTH_MAX> fault;
-    bool file_ended = false;  // by JpegReader::end_file
-    bool lost_pixels = false; // after that
-};
-
-/// Which status an error or fatal warning of libjpeg means.
-ImageStatus status_of(int message_code) {
-    switch (message_code) {
-    case JWRN_JPEG_EOF:
-    case JERR_INPUT_EMPTY:
-    case JERR_INPUT_EOF:
-        return ImageStatus::truncated;
-    case JERR_BAD_PRECISION:   // 12-bit samples
-    case JERR_SOF_UNSUPPORTED: // lossless, hierarchical
-    case JERR_ARITH_NOTIMPL:
-    case JERR_CCIR601_NOTIMPL:
-    case JERR_COMPONENT_COUNT:
-    case JERR_CONVERSION_NOTIMPL:
-    case JERR_FRACT_SAMPLE_NOTIMPL:
-    case JERR_NOTIMPL:
-    case JERR_NOT_COMPILED:
-        return ImageStatus::unsupported;
-    case JERR_IMAGE_TOO_BIG:
-    case JERR_WIDTH_OVERFLOW:
-        return ImageStatus::too_large;
-    case JERR_OUT_OF_MEMORY:
-        return ImageStatus::out_of_memory;
-    default:
-        return ImageStatus::corrupt;
-    }
-}
-
-/// Whether a warning means that pixels are lost or invented.
-bool loses_pixels(int message_code) {
-    switch (message_code) {
-    case JWRN_JPEG_EOF:
-    case JWRN_HIT_MARKER:
-    case JWRN_HUFF_BAD_CODE:
-    case JWRN_ARITH_BAD_CODE:
-    case JWRN_MUST_RESYNC:
-    case JWRN_BOGUS_PROGRESSION:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/// libjpeg's text for a fault, without the words that format_error puts before it.
-std::string_view fault_of(const JpegErrors& errors) {
-    constexpr std::string_view prefix = "Corrupt JPEG data: ";
-    std::string_view fault(errors.fault.data());
-    if (fault.starts_with(prefix)) {
-        fault.remove_prefix(prefix.size());
-    }
-    return fault;
-}
-
-/// libjpeg's error_exit: leaves the library.
-[[noreturn]] void leave_library(j_common_ptr cinfo) {
-    auto& errors = *static_cast<JpegErrors*>(cinfo->err);
-    errors.status = status_of(errors.msg_code);
-    errors.format_message(cinfo, errors.fault.data());
-    std::longjmp(errors.escape, 1);
-}
-
-/// libjpeg's emit_message: level -1 is a warning, others are traces.
-void note_message(j_common_ptr cinfo, int level) {
-    if (level >= 0 || !loses_pixels(cinfo->err->msg_code)) {
-        return;
-    }
-    auto& errors = *static_cast<JpegErrors*>(cinfo->err);
-    if (!errors.file_ended) {
-        leave_library(cinfo);
-    }
-    errors.lost_pixels = true;
-}
-
 ImageError truncated(std::string_view fault) {
     return format_error(jpeg_format, ImageStatus::truncated, fault);
 }
@@ -158,16 +60,6 @@ void skip_bytes(j_decompress_ptr cinfo, long count) {
         std::min(static_cast<std::size_t>(std::max(count, 0L)), source.bytes_in_buffer);
     source.next_input_byte += skipped;
     source.bytes_in_buffer -= skipped;
-}
-
-/// libjpeg's progress_monitor, called for each row of blocks read ahead: bounds the scans.
-void bound_scans(j_common_ptr cinfo) {
-    if (reinterpret_cast<j_decompress_ptr>(cinfo)->input_scan_number > max_scans) {
-        auto& errors = *static_cast<JpegErrors*>(cinfo->err);
-        errors.status = ImageStatus::corrupt;
-        std::snprintf(errors.fault.data(), errors.fault.size(), "more than %d scans", max_scans);
-        std::longjmp(errors.escape, 1);
-    }
 }
 
 /// How libjpeg's rows become grey; no conversion where they are grey already.
@@ -188,25 +80,20 @@ unsigned fast_scale(std::uint32_t width, std::uint32_t height, std::uint32_t min
 }
 
 /// One JPEG image being decoded.
-class JpegReader {
+class JpegReader : private JpegLibrary {
   public:
-    JpegReader(Isa isa, std::uint32_t min_scaled_side);
-    ~JpegReader() { jpeg_destroy_decompress(&cinfo_); }
-    JpegReader(const JpegReader&) = delete;
-    JpegReader& operator=(const JpegReader&) = delete;
+    JpegReader(Isa isa, std::uint32_t min_scaled_side)
+        : isa_(isa), min_scaled_side_(min_scaled_side) {}
 
     ImageInfo read(std::span<const std::uint8_t> image, const DecodeOptions& options,
                    GreySink& sink);
 
   private:
     template <typename Call>
-    void guard(const Call& call);
-    template <typename Call>
     void complete(const Call& call);
     void keep_truncated();
     void end_file();
     std::string what_is_missing();
-    void read_header(std::span<const std::uint8_t> image, const DecodeOptions& options);
     [[nodiscard]] Output choose_output(bool fast) const;
     [[nodiscard]] std::optional<YccShape> ycc_shape() const;
     void read_rows(const Output& output, GreySink& sink);
@@ -215,32 +102,10 @@ class JpegReader {
 
     Isa isa_;
     std::uint32_t min_scaled_side_;
-    jpeg_decompress_struct cinfo_{};
-    jpeg_progress_mgr progress_{};
-    JpegErrors errors_{};
     std::vector<std::uint8_t> file_end_; // what end_file has libjpeg read last
     int end_scan_ = 0;                   // that it ended in or after
     std::uint32_t end_row_ = 0;          // of pixels, in a file of one scan
 };
-
-JpegReader::JpegReader(Isa isa, std::uint32_t min_scaled_side)
-    : isa_(isa), min_scaled_side_(min_scaled_side) {
-    cinfo_.err = jpeg_std_error(&errors_);
-    errors_.error_exit = leave_library;
-    errors_.emit_message = note_message;
-    guard([this] { jpeg_create_decompress(&cinfo_); });
-    progress_.progress_monitor = bound_scans;
-    cinfo_.progress = &progress_;
-}
-
-/// Runs calls of libjpeg and throws what they report.
-template <typename Call>
-void JpegReader::guard(const Call& call) {
-    if (setjmp(errors_.escape) != 0) {
-        throw format_error(jpeg_format, errors_.status, fault_of(errors_));
-    }
-    call();
-}
 
 /// Runs a call of libjpeg that is false where the file ended early, and then once more.
 template <typename Call>
@@ -303,21 +168,6 @@ std::string JpegReader::what_is_missing() {
         return truncated("its end marker is missing").what();
     }
     return ends_in_row(jpeg_format, end_row_, cinfo_.image_height);
-}
-
-/// Reads up to the first scan. Nothing is allocated by the picture's size yet.
-void JpegReader::read_header(std::span<const std::uint8_t> image, const DecodeOptions& options) {
-    guard([&] {
-        jpeg_mem_src(&cinfo_, image.data(), image.size());
-        // A file may begin with an abbreviated image of tables only.
-        while (jpeg_read_header(&cinfo_, FALSE) == JPEG_HEADER_TABLES_ONLY) {
-        }
-    });
-    if (std::uint64_t{cinfo_.image_width} * cinfo_.image_height > options.max_pixels) {
-        throw format_error(jpeg_format, ImageStatus::too_large,
-                           std::to_string(cinfo_.image_width) + " x " +
-                               std::to_string(cinfo_.image_height) + " pixels");
-    }
 }
 
 /// The cheapest rows that libjpeg can give from which Pillow's grey follows.

@@ -16,11 +16,6 @@
 
 namespace vamhash {
 
-/// Whether an orientation makes rows of columns, so that width and height change places.
-inline bool swaps_axes(Orientation orientation) {
-    return orientation >= Orientation::transpose;
-}
-
 /// A sink that gives another sink the same picture in another orientation.
 class OrientingSink : public GreySink {
   public:

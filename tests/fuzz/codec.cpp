@@ -3,6 +3,7 @@
 // can be had, and one whose hashes are not the same by every instruction set.
 #include "codec/format.h"
 #include "codec/jpeg.h"
+#include "codec/jpeg_coefficients.h"
 #include "engine/hash_image.h"
 #include "picture.h"
 
@@ -91,6 +92,34 @@ void check_means(std::span<const std::uint8_t> image) {
     }
 }
 
+/// Coefficients, and the memory that they are in.
+struct Coefficients {
+    std::optional<JpegLayout> layout;
+    std::vector<std::uint8_t> memory;
+};
+
+Coefficients coefficients_of(std::span<const std::uint8_t> image, CoefficientReaders readers) {
+    Coefficients read;
+    const auto place = [&](std::uint64_t bytes) {
+        read.memory = std::vector<std::uint8_t>(bytes);
+        return read.memory.data();
+    };
+    read.layout = read_jpeg_coefficients(image, {.max_pixels = max_pixels}, place, readers);
+    return read;
+}
+
+/// Coefficients are read of a picture that decodes, all of it, and into nothing but their memory;
+/// those that the own reader reads are libjpeg's.
+void check_coefficients(std::span<const std::uint8_t> image, const Outcome& stored) {
+    const auto [layout, memory] = coefficients_of(image, CoefficientReaders::libjpeg);
+    require(!layout || (stored.good() && layout->width == stored.width &&
+                        layout->height == stored.height && jpeg_bytes(*layout) == memory.size()),
+            "coefficients of a JPEG that does not decode, or of another size");
+    const Coefficients own = coefficients_of(image, CoefficientReaders::own);
+    require(!own.layout || (own.layout == layout && own.memory == memory),
+            "coefficients that are not libjpeg's");
+}
+
 /// The grid of a fast decode is the picture's, or of a half, a quarter or an eighth of its size.
 void check_fast_grid(const Outcome& fast) {
     const auto scaled = [&](std::uint32_t scale) {
@@ -147,6 +176,7 @@ void check_image(const Format& format, std::span<const std::uint8_t> image) {
     }
     check_instruction_sets(image, stored);
     check_means(image);
+    check_coefficients(image, stored);
 }
 
 } // namespace

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "grey_picture.h"
+#include "test_data.h"
 #include "test_size.h"
 
 #include <cstdint>
-#include <filesystem>
 #include <fstream>
 #include <initializer_list>
 #include <iterator>
@@ -48,7 +48,7 @@ inline Bytes random_values(std::size_t count, unsigned limit, unsigned seed = 1)
 
 /// A file of tests/data.
 inline Bytes test_image(const std::string& name) {
-    std::ifstream file(std::filesystem::path(VAMHASH_TEST_DATA) / name, std::ios::binary);
+    std::ifstream file(test::data_folder() / name, std::ios::binary);
     Bytes bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     EXPECT_FALSE(bytes.empty()) << name;
     return bytes;

@@ -22,6 +22,7 @@ struct JpegShape {
     int v_sampling = 2;
     int h_chroma = 1; // of the others
     int v_chroma = 1;
+    bool full_black = false; // K is sampled as the first component
     int quality = 75;
     bool progressive = false;
     bool arithmetic = false;
@@ -67,8 +68,9 @@ inline Bytes make_jpeg(const JpegShape& shape) {
     jpeg_set_colorspace(&cinfo, shape.stored);
     jpeg_set_quality(&cinfo, shape.quality, TRUE);
     for (int i = 0; i < cinfo.num_components; ++i) {
-        cinfo.comp_info[i].h_samp_factor = i == 0 ? shape.h_sampling : shape.h_chroma;
-        cinfo.comp_info[i].v_samp_factor = i == 0 ? shape.v_sampling : shape.v_chroma;
+        const bool as_first = i == 0 || (i == 3 && shape.full_black);
+        cinfo.comp_info[i].h_samp_factor = as_first ? shape.h_sampling : shape.h_chroma;
+        cinfo.comp_info[i].v_samp_factor = as_first ? shape.v_sampling : shape.v_chroma;
     }
     cinfo.arith_code = shape.arithmetic ? TRUE : FALSE;
     cinfo.restart_in_rows = shape.restart_rows;
