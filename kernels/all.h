@@ -8,3 +8,13 @@
 #include "image_pass.h"
 
 #include "image_resample.h"
+
+#include "dct_cosines.h"
+
+#include "image_bits.h"
+
+#include "jpeg_picture.h"
+
+#include "jpeg_blocks.h"
+
+#include "jpeg_grey.h"

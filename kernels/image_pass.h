@@ -1,4 +1,8 @@
-// Passes of a resize, as the kernels see them. The host includes this, too.
+// Passes of a resize, and the hashes of what comes of them, as the kernels see them. The host
+// includes this, too.
+//
+// What they read and write is in one array of bytes, the pool, and places are offsets in it, of
+// which those of structs and numbers are multiples of 16.
 #ifndef VAMHASH_KERNELS_IMAGE_PASS_H
 #define VAMHASH_KERNELS_IMAGE_PASS_H
 
@@ -30,6 +34,16 @@ struct ImagePass {
     u32 by_line; // 1: windows are the lines'
     u32 unused;
 };
+
+// The hashes of a picture: the numbers of their bits in HashKind, and their places in ImageHashes.
+#define IMAGE_DHASH 0
+#define IMAGE_AHASH 1
+#define IMAGE_WHASH 2
+#define IMAGE_PHASH 3
+#define IMAGE_WHASH16 4
+#define IMAGE_HASHES 5
+// The work-items of a group that makes them, one a bit.
+#define IMAGE_BITS_GROUP 64
 
 // A square picture that is cut into 8 x 8 blocks.
 struct ImageSquare {

@@ -18,17 +18,17 @@ FUNCTION i32 weighted_sum(GLOBAL const u8* samples, u64 tap_step, GLOBAL const i
     return sum;
 }
 
-// Makes one line of a pass, group by group. Line i is of the pass whose number of earlier lines, in
-// first_lines, is the last that is at most i. Groups of IMAGE_GROUP.
-KERNEL resample_lines(GLOBAL const u8* in, GLOBAL const struct ImagePass* passes,
-                      GLOBAL const u64* first_lines, u32 count, u64 first_line,
-                      GLOBAL const struct ImageWindow* windows, GLOBAL const i32* coefficients,
-                      GLOBAL u8* out) {
+// Makes one line of a pass, group by group. Line i is of the pass whose number of earlier lines, at
+// first_lines, is the last that is at most i. Places are those in the pool (image_pass.h). Groups
+// of IMAGE_GROUP.
+KERNEL resample_lines(GLOBAL u8* pool, u64 passes_at, u64 first_lines_at, u32 count,
+                      GLOBAL const struct ImageWindow* windows, GLOBAL const i32* coefficients) {
     LOCAL i32 sums[IMAGE_GROUP];
-    const u64 number = first_line + group_id();
-    const u32 which = last_at_most(first_lines, count, number);
-    const u64 line = number - first_lines[which];
-    GLOBAL const struct ImagePass* pass = passes + which;
+    GLOBAL const u64* first_lines = (GLOBAL const u64*)(pool + first_lines_at);
+    const u32 which = last_at_most(first_lines, count, group_id());
+    const u64 line = group_id() - first_lines[which];
+    GLOBAL const struct ImagePass* pass =
+        (GLOBAL const struct ImagePass*)(pool + passes_at) + which;
     const u32 outputs = pass->outputs;
     // In a wide line each work-item makes whole outputs.
     const u32 shares = outputs <= IMAGE_NARROW ? IMAGE_GROUP / outputs : 1;
@@ -41,7 +41,7 @@ KERNEL resample_lines(GLOBAL const u8* in, GLOBAL const struct ImagePass* passes
         if (is_one) {
             GLOBAL const struct ImageWindow* window =
                 windows + pass->windows + (pass->by_line ? line : output);
-            GLOBAL const u8* samples = in + pass->in + line * pass->line_step +
+            GLOBAL const u8* samples = pool + pass->in + line * pass->line_step +
                                        (u64)output * pass->output_step +
                                        (u64)window->first * pass->tap_step;
             sum = weighted_sum(samples, pass->tap_step, coefficients + window->coefficients,
@@ -54,21 +54,21 @@ KERNEL resample_lines(GLOBAL const u8* in, GLOBAL const struct ImagePass* passes
             for (u32 i = 0; i < shares; ++i) {
                 all += sums[local_id() + i];
             }
-            out[pass->out + line * outputs + output] = rounded(all);
+            pool[pass->out + line * outputs + output] = rounded(all);
         }
         wait_for_group();
     }
 }
 
 // Writes the sum of each of the 64 blocks of square pictures, a block by a group of IMAGE_GROUP.
-KERNEL sum_image_blocks(GLOBAL const u8* in, GLOBAL const struct ImageSquare* squares,
-                        GLOBAL u64* out) {
+KERNEL sum_image_blocks(GLOBAL u8* pool, u64 squares_at, u64 sums_at) {
     LOCAL u64 sums[IMAGE_GROUP];
-    GLOBAL const struct ImageSquare* square = squares + group_id() / 64;
+    GLOBAL const struct ImageSquare* square =
+        (GLOBAL const struct ImageSquare*)(pool + squares_at) + group_id() / 64;
     const u32 block = group_id() % 64;
     const u64 side = square->side;
     const u64 width = side / 8;
-    GLOBAL const u8* first = in + square->in + block / 8 * width * side + block % 8 * width;
+    GLOBAL const u8* first = pool + square->in + block / 8 * width * side + block % 8 * width;
     u64 sum = 0;
     for (u64 y = 0; y < width; ++y) {
         for (u64 x = local_id(); x < width; x += IMAGE_GROUP) {
@@ -84,6 +84,6 @@ KERNEL sum_image_blocks(GLOBAL const u8* in, GLOBAL const struct ImageSquare* sq
         wait_for_group();
     }
     if (local_id() == 0) {
-        out[group_id()] = sums[0];
+        ((GLOBAL u64*)(pool + sums_at))[group_id()] = sums[0];
     }
 }

@@ -1,19 +1,23 @@
 // The words in which CUDA and OpenCL differ. The kernels in this folder are written in what is left
-// of C when these are used, so that one source serves both; integers alone, so that all devices give
-// the same answers.
+// of C when these are used, so that one source serves both; integers alone, so that all devices
+// give the same answers.
 #ifndef VAMHASH_KERNELS_LANGUAGE_H
 #define VAMHASH_KERNELS_LANGUAGE_H
 
 #if defined(__CUDACC__)
 
 typedef unsigned char u8;
+typedef short i16;
+typedef unsigned short u16;
 typedef int i32;
 typedef unsigned int u32;
+typedef long long i64;
 typedef unsigned long long u64;
 
 #define KERNEL extern "C" __global__ void
 #define FUNCTION static __device__ __forceinline__
 #define GLOBAL
+#define CONSTANT __constant__ const
 #define LOCAL __shared__
 #define LOCAL_POINTER
 
@@ -47,13 +51,17 @@ FUNCTION u32 bits_set_of_long(u64 value) {
 #elif defined(__OPENCL_VERSION__)
 
 typedef uchar u8;
+typedef short i16;
+typedef ushort u16;
 typedef int i32;
 typedef uint u32;
+typedef long i64;
 typedef ulong u64;
 
 #define KERNEL __kernel void
 #define FUNCTION static inline
 #define GLOBAL __global
+#define CONSTANT __constant
 #define LOCAL __local
 #define LOCAL_POINTER __local
 

@@ -51,6 +51,10 @@ const LoadedBackend& load_device_backend(const std::string& name) {
     return found != loaded.end() ? found->second : loaded.emplace(name, load(name)).first->second;
 }
 
+bool is_used_by_itself(const plugin::DeviceProperties& device) {
+    return device.is_gpu != 0;
+}
+
 std::vector<DeviceListing> list_devices(const std::string& backend) {
     const LoadedBackend& loaded = load_device_backend(backend);
     if (loaded.backend == nullptr) {

@@ -42,6 +42,19 @@ void DeviceMemory::Release::operator()(plugin::DeviceArray* array) const {
     device->bytes_ -= bytes;
 }
 
+PinnedMemory::PinnedMemory(Device& device, std::span<const std::byte> memory) {
+    if (device.backend_.pin(device.device_.get(), memory.data(), memory.size()) ==
+        DeviceStatus::done) {
+        memory_ = {memory.data(), {&device}};
+        device.pinned_.push_back(memory);
+    }
+}
+
+void PinnedMemory::Unpin::operator()(const std::byte* memory) const {
+    device->backend_.unpin(device->device_.get(), memory);
+    std::erase_if(device->pinned_, [&](const auto& range) { return range.data() == memory; });
+}
+
 Device::Device(const plugin::DeviceBackend& backend, std::uint32_t number)
     : backend_(backend), number_(number), device_(open_device(backend, number), backend.close) {
     backend.describe(number, &properties_);
@@ -77,8 +90,26 @@ void Device::finish(std::uint32_t queue) {
 
 void Device::write_bytes(DeviceMemory& to, std::uint64_t offset, std::span<const std::byte> bytes,
                          std::uint32_t queue) {
-    check(
-        backend_.write(device_.get(), queue, to.array_.get(), offset, bytes.data(), bytes.size()));
+    while (!bytes.empty()) { // a copy may not cross the edge of pinned memory
+        const auto piece = bytes.first(std::min(bytes.size(), bytes_to_pinned_edge(bytes.data())));
+        check(backend_.write(device_.get(), queue, to.array_.get(), offset, piece.data(),
+                             piece.size()));
+        offset += piece.size();
+        bytes = bytes.subspan(piece.size());
+    }
+}
+
+// The least number of bytes behind which another range begins, pinned or not.
+std::size_t Device::bytes_to_pinned_edge(const std::byte* from) const {
+    const auto first = reinterpret_cast<std::uintptr_t>(from);
+    std::size_t least = std::numeric_limits<std::size_t>::max();
+    for (const std::span<const std::byte> range : pinned_) {
+        const auto begin = reinterpret_cast<std::uintptr_t>(range.data());
+        for (const std::uintptr_t edge : {begin, begin + range.size()}) {
+            least = edge > first ? std::min<std::size_t>(least, edge - first) : least;
+        }
+    }
+    return least;
 }
 
 void Device::read_bytes(const DeviceMemory& from, std::uint64_t offset, std::span<std::byte> bytes,

@@ -67,6 +67,11 @@ struct DeviceListing {
 std::vector<DeviceListing> list_devices(const std::string& backend);
 std::vector<DeviceListing> list_devices();
 
+/// Whether a device is one to be used where nobody has asked for it in particular.
+bool is_used_by_itself(const plugin::DeviceProperties& device);
+constexpr const char* reason_not_used_by_itself =
+    "a CPU, which is faster by itself: used where \"vamhash.gpu\" is on";
+
 class Device;
 
 /// An array in a device's memory.
@@ -87,6 +92,25 @@ class DeviceMemory {
     };
 
     std::unique_ptr<plugin::DeviceArray, Release> array_{nullptr, {nullptr, 0}};
+};
+
+/// Host memory that is pinned for a device as long as this lives: copies from it need not wait, and
+/// it is not to change, nor this to go, before the queues that read it are done. It consists of
+/// whole pages. That a device does not pin it only makes copies slower.
+class PinnedMemory {
+  public:
+    PinnedMemory() = default;
+    PinnedMemory(Device& device, std::span<const std::byte> memory);
+
+    [[nodiscard]] bool is_pinned() const { return memory_ != nullptr; }
+
+  private:
+    struct Unpin {
+        Device* device;
+        void operator()(const std::byte* memory) const;
+    };
+
+    std::unique_ptr<const std::byte, Unpin> memory_{nullptr, {nullptr}};
 };
 
 /// A kernel's argument: an array, or a number of 32 or 64 bits as the kernel has it.
@@ -142,11 +166,13 @@ class Device {
 
   private:
     friend class DeviceMemory;
+    friend class PinnedMemory;
 
     void write_bytes(DeviceMemory& to, std::uint64_t offset, std::span<const std::byte> bytes,
                      std::uint32_t queue);
     void read_bytes(const DeviceMemory& from, std::uint64_t offset, std::span<std::byte> bytes,
                     std::uint32_t queue);
+    [[nodiscard]] std::size_t bytes_to_pinned_edge(const std::byte* from) const;
     void check(plugin::DeviceStatus status) const;
 
     const plugin::DeviceBackend& backend_;
@@ -155,6 +181,7 @@ class Device {
     std::unique_ptr<plugin::OpenDevice, void (*)(plugin::OpenDevice*) noexcept> device_;
     std::uint64_t bytes_ = 0; // of arrays
     std::uint64_t peak_bytes_ = 0;
+    std::vector<std::span<const std::byte>> pinned_;
 };
 
 } // namespace vamhash

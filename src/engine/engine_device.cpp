@@ -18,10 +18,6 @@ DeviceChoice choice_of(const DeviceListing& listing) {
 
 } // namespace
 
-bool is_used_by_itself(const plugin::DeviceProperties& device) {
-    return device.is_gpu != 0;
-}
-
 // The first device that the request may use, by the order of its backends.
 DeviceListing RequestDevice::find() const {
     const bool required = settings_.use == static_cast<std::uint32_t>(protocol::DeviceUse::on);
@@ -98,6 +94,7 @@ Device& RequestDevice::take() {
     if (engine_.device && engine_.choice == choice) {
         return *engine_.device;
     }
+    engine_.pinned.reset();
     engine_.device.reset();
     if (!engine_.is_held()) {
         ask_leave();
@@ -115,6 +112,7 @@ Device& RequestDevice::take() {
 
 void RequestDevice::discard(const char* reason) {
     engine_.failed.push_back({engine_.choice, reason});
+    engine_.pinned.reset();
     engine_.device.reset();
     engine_.leave = Descriptor();
     chosen_.reset();

@@ -31,11 +31,12 @@ struct EngineDevice {
 
     Descriptor leave;
     std::unique_ptr<Device> device;
+    std::optional<PinnedMemory> pinned; // the arena's, for this device
     DeviceChoice choice;
     std::vector<FailedDevice> failed; // which are not used again
 };
 
-/// Gives a join the engine's device, or first makes it one that its request asks for.
+/// Gives a request the engine's device, or first makes it one that the request asks for.
 class RequestDevice final : public DeviceSource {
   public:
     /// For a request that will have been read, without any RESULT yet, when a device is first
@@ -60,10 +61,5 @@ class RequestDevice final : public DeviceSource {
     std::optional<DeviceListing> chosen_; // to list devices takes their drivers a while
     bool has_asked_ = false;
 };
-
-/// Whether a device is one for `auto`; otherwise only for `on`.
-bool is_used_by_itself(const plugin::DeviceProperties& device);
-constexpr const char* reason_not_used_by_itself =
-    "a CPU, which joins faster by itself: used where \"vamhash.gpu\" is on";
 
 } // namespace vamhash

@@ -5,33 +5,21 @@
 // exactly: what is zero or equal by symmetry stays so, where a double DCT leaves rounding noise.
 #include "hash/dct.h"
 
+#include "../../kernels/dct_cosines.h"
+
 namespace vamhash {
 
 namespace {
-
-// round(cos(m pi/64) 2^42) for m = 0 to 32, computed with 60 decimal digits:
-// [int(nint(cos(pi * m / 64) * 2**42)) for m in range(33)] with Python's mpmath, mp.dps = 60.
-constexpr std::array<std::int64_t, 33> quarter_wave = {4398046511104, 4392748871470, 4376868715045,
-                                                       4350444298517, 4313539280620, 4266242568774,
-                                                       4208668104902, 4140954590929, 4063265154642,
-                                                       3975786956697, 3878730739736, 3772330320686,
-                                                       3656842027476, 3532544081521, 3399735927459,
-                                                       3258737511766, 3109888511975, 2953547518366,
-                                                       2790091170084, 2619913247790, 2443423725005,
-                                                       2261047780448, 2073224773743, 1880407186966,
-                                                       1683059534571, 1481657244338, 1276685512026,
-                                                       1068638132491, 858016310093,  645327451251,
-                                                       431083942055,  215801913884,  0};
 
 constexpr unsigned full_turn = 128;
 
 constexpr std::array<std::int64_t, full_turn> make_cosines() {
     std::array<std::int64_t, full_turn> cosines{};
     for (unsigned m = 0; m <= full_turn / 4; ++m) {
-        cosines[m] = quarter_wave[m];
-        cosines[(full_turn - m) % full_turn] = quarter_wave[m];
-        cosines[full_turn / 2 - m] = -quarter_wave[m];
-        cosines[full_turn / 2 + m] = -quarter_wave[m];
+        cosines[m] = dct_quarter_wave[m];
+        cosines[(full_turn - m) % full_turn] = dct_quarter_wave[m];
+        cosines[full_turn / 2 - m] = -dct_quarter_wave[m];
+        cosines[full_turn / 2 + m] = -dct_quarter_wave[m];
     }
     return cosines;
 }

@@ -1,9 +1,9 @@
-// Grey pictures in, hashes out, many at once on a device: the hashes of image_hasher.h, bit for
-// bit.
+// Pictures in, hashes out, many at once on a device: the hashes of image_hasher.h, bit for bit.
 //
-// The device resizes all pictures in two launches, one a direction, and sums the blocks of the Haar
-// wavelet in a third. What comes back of a picture is a kilobyte and a half, of which the host
-// makes the bits (hash_bits.h).
+// A picture comes as grey pixels or as the coefficients of a JPEG, which the device decodes. It
+// resizes all pictures of a chunk in two launches, one a direction, sums the blocks of the Haar
+// wavelet in a third, and makes all bits in a fourth. Chunks alternate over the device's queues, so
+// that the copies of one and the kernels of another overlap.
 #pragma once
 
 #ifdef POSTGRES_H
@@ -11,28 +11,49 @@
 #endif
 
 #include "device/device.h"
+#include "hash/device_chunk.h"
+#include "hash/device_filters.h"
+#include "hash/device_lane.h"
+#include "hash/device_picture.h"
 #include "hash/image_hasher.h"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 namespace vamhash {
 
-/// A picture of 8-bit grey, row by row, without padding.
-struct GreyPicture {
-    std::span<const std::uint8_t> pixels; // width * height
-    std::uint32_t width;
-    std::uint32_t height;
+/// Hashes one batch of pictures after another; keeps its arrays on the device and the filters from
+/// one to the next.
+class DeviceHasher {
+  public:
+    /// `wanted` are bits of HashKind. memory_limit: bytes on the device; 0: most of what is free.
+    DeviceHasher(Device& device, std::uint32_t wanted, std::uint64_t memory_limit = 0);
+
+    /// The hashes of each picture, or nothing for one that is for the CPU: libjpeg-turbo's
+    /// instruction sets may part over its coefficients, or it is too large for the device. Nothing
+    /// reads the pictures any more when it returns or throws. Where the device runs out of memory
+    /// it goes on with half of what it had. Throws DeviceFailed, and std::invalid_argument for what
+    /// is no picture.
+    std::vector<std::optional<ImageHashes>> hash(std::span<const DevicePicture> pictures);
+
+  private:
+    using Hashes = std::span<std::optional<ImageHashes>>;
+
+    [[nodiscard]] std::size_t next_chunk(std::span<const DevicePicture> pictures);
+    void run(std::span<const DevicePicture> pictures, Hashes hashes, std::size_t& done);
+
+    std::uint32_t wanted_;
+    std::uint64_t lane_bytes_; // that each lane may take
+    DeviceFilters filters_;
+    std::array<DeviceLane, plugin::device_queues> lanes_;
 };
 
-/// The hashes of each of the pictures; `wanted` are bits of HashKind. A side has 1 to a million
-/// pixels. Throws DeviceMemoryExceeded where they do not fit at once (device_hash_bytes), and
-/// DeviceFailed.
-std::vector<ImageHashes> hash_on_device(Device& device, std::span<const GreyPicture> pictures,
-                                        std::uint32_t wanted);
-
-/// The bytes on the device that a picture of this size takes.
-std::uint64_t device_hash_bytes(std::uint32_t width, std::uint32_t height, std::uint32_t wanted);
+/// The bytes that a picture takes on the device at most, of which there must be twice as many:
+/// there are two lanes.
+std::uint64_t device_hash_bytes(const DevicePicture& picture, std::uint32_t wanted);
 
 } // namespace vamhash

@@ -82,8 +82,8 @@ void BlockSums::add_row(const std::uint8_t* row) {
     ++row_;
 }
 
-std::uint64_t whash_bits(const std::array<std::uint64_t, 64>& sums) {
-    return above_median(sums);
+std::uint64_t BlockSums::whash_bits() const {
+    return above_median(sums_);
 }
 
 } // namespace vamhash

@@ -26,9 +26,6 @@ std::uint64_t phash_bits(std::span<const std::uint8_t, 1024> pixels);
 /// above the median block.
 std::uint64_t whash16_bits(std::span<const std::uint8_t, 64> pixels);
 
-/// The sums of 8x8 blocks of a square picture: a bit is set where a block is above the median.
-std::uint64_t whash_bits(const std::array<std::uint64_t, 64>& sums);
-
 /// The Haar wavelet's low-pass band of a square picture is its 8x8 block sums; ImageHash's removal
 /// of the lowest band shifts all by a constant. A bit is set where a block is above the median.
 class BlockSums {
@@ -39,7 +36,7 @@ class BlockSums {
     /// Adds the next row of `size` pixels.
     void add_row(const std::uint8_t* row);
 
-    [[nodiscard]] std::uint64_t whash_bits() const { return vamhash::whash_bits(sums_); }
+    [[nodiscard]] std::uint64_t whash_bits() const;
 
   private:
     std::uint32_t block_;

@@ -44,6 +44,9 @@ const std::array kernels = {
     reinterpret_cast<const void*>(compare_runs),
     reinterpret_cast<const void*>(resample_lines),
     reinterpret_cast<const void*>(sum_image_blocks),
+    reinterpret_cast<const void*>(make_image_bits),
+    reinterpret_cast<const void*>(decode_jpeg_blocks),
+    reinterpret_cast<const void*>(convert_jpeg_tiles),
 #ifdef VAMHASH_BENCH_KERNELS
     reinterpret_cast<const void*>(copy_codes),
     reinterpret_cast<const void*>(count_bits),
@@ -202,8 +205,8 @@ DeviceStatus allocate(OpenDevice* device, std::uint64_t bytes, DeviceArray** arr
         copy_text(device->fault.data(), device->fault.size(), "out of memory");
         return DeviceStatus::out_of_memory;
     }
-    const DeviceStatus status = status_of(*device, cudaMalloc(&(*array)->memory, bytes),
-                                          "cudaMalloc");
+    const DeviceStatus status =
+        status_of(*device, cudaMalloc(&(*array)->memory, bytes), "cudaMalloc");
     if (status != DeviceStatus::done) {
         delete *array;
         *array = nullptr;
@@ -214,6 +217,23 @@ DeviceStatus allocate(OpenDevice* device, std::uint64_t bytes, DeviceArray** arr
 void release(OpenDevice* /*device*/, DeviceArray* array) noexcept {
     cudaFree(array->memory);
     delete array;
+}
+
+DeviceStatus pin(OpenDevice* device, const void* memory, std::uint64_t bytes) noexcept {
+    const cudaError_t error =
+        cudaHostRegister(const_cast<void*>(memory), bytes, cudaHostRegisterDefault);
+    if (error == cudaSuccess) {
+        return DeviceStatus::done;
+    }
+    cudaGetLastError(); // a later launch would tell it again
+    status_of(*device, error, "cudaHostRegister");
+    return DeviceStatus::out_of_memory;
+}
+
+void unpin(OpenDevice* /*device*/, const void* memory) noexcept {
+    if (cudaHostUnregister(const_cast<void*>(memory)) != cudaSuccess) {
+        cudaGetLastError();
+    }
 }
 
 // From memory that is not pinned, the copy has left it when the call returns.
@@ -276,6 +296,8 @@ const DeviceBackend backend = {
     .free_bytes = free_bytes,
     .allocate = allocate,
     .release = release,
+    .pin = pin,
+    .unpin = unpin,
     .write = write,
     .read = read,
     .clear = clear,

@@ -25,7 +25,7 @@ extern "C" {
 
 /// Raised with every change of what follows, or of a kernel's arguments: a plugin of another
 /// version is refused.
-constexpr std::uint32_t device_backend_version = 2;
+constexpr std::uint32_t device_backend_version = 4;
 
 constexpr std::uint32_t device_queues = 2;
 
@@ -67,8 +67,11 @@ enum class Kernel : std::uint32_t {
     compare_runs,
     resample_lines,
     sum_image_blocks,
+    make_image_bits,
+    decode_jpeg_blocks,
+    convert_jpeg_tiles,
 };
-constexpr std::uint32_t kernel_count = 13;
+constexpr std::uint32_t kernel_count = 16;
 
 struct OpenDevice;
 struct DeviceArray;
@@ -104,7 +107,14 @@ struct DeviceBackend {
     DeviceStatus (*allocate)(OpenDevice* device, std::uint64_t bytes, DeviceArray** array) noexcept;
     void (*release)(OpenDevice* device, DeviceArray* array) noexcept;
 
-    /// Copies to an array; the source may change once it returns.
+    /// Pins host memory of whole pages, so that copies from it need not wait. It stays as it is
+    /// until it is unpinned, which is after the queues that read it are done. A refusal is no
+    /// fault: then its status is out_of_memory, and nothing is to be unpinned.
+    DeviceStatus (*pin)(OpenDevice* device, const void* memory, std::uint64_t bytes) noexcept;
+    void (*unpin)(OpenDevice* device, const void* memory) noexcept;
+
+    /// Copies to an array, from one piece of pinned memory or from outside of all. The source may
+    /// change once it returns, but where it is pinned, once the queue is done.
     DeviceStatus (*write)(OpenDevice* device, std::uint32_t queue, DeviceArray* array,
                           std::uint64_t offset, const void* source, std::uint64_t bytes) noexcept;
 

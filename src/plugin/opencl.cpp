@@ -30,11 +30,12 @@ struct DeviceArray {
 namespace {
 
 constexpr std::array kernel_names = {
-    "count_keys",     "scatter_codes",  "sum_blocks_u32",   "scan_sums_u32", "scan_blocks_u32",
-    "sum_blocks_u64", "scan_sums_u64",  "scan_blocks_u64",  "count_tiles",   "compare_tiles",
-    "compare_runs",   "resample_lines", "sum_image_blocks",
+    "count_keys",       "scatter_codes",   "sum_blocks_u32",     "scan_sums_u32",
+    "scan_blocks_u32",  "sum_blocks_u64",  "scan_sums_u64",      "scan_blocks_u64",
+    "count_tiles",      "compare_tiles",   "compare_runs",       "resample_lines",
+    "sum_image_blocks", "make_image_bits", "decode_jpeg_blocks", "convert_jpeg_tiles",
 #ifdef VAMHASH_BENCH_KERNELS // of the benchmark's own build: bench/limit_kernels.h
-    "copy_codes",     "count_bits",     "count_near",
+    "copy_codes",       "count_bits",      "count_near",
 #endif
 };
 static_assert(kernel_names.size() >= kernel_count);
@@ -181,6 +182,16 @@ void describe(std::uint32_t number, DeviceProperties* properties) noexcept {
 
 } // namespace
 
+// Host memory that does not change before the queues are done. OpenCL pins nothing of the host's.
+struct PinnedRange {
+    std::uintptr_t first;
+    std::uint64_t bytes;
+
+    [[nodiscard]] bool holds(std::uintptr_t from, std::uint64_t count) const {
+        return from >= first && from - first <= bytes && count <= bytes - (from - first);
+    }
+};
+
 extern "C" {
 struct OpenDevice {
     OpenDevice() = default;
@@ -210,6 +221,7 @@ struct OpenDevice {
     cl_program program = nullptr;
     std::array<cl_command_queue, device_queues> queues{};
     std::array<cl_kernel, kernel_names.size()> kernels{};
+    std::vector<PinnedRange> pinned;
     std::array<char, 256> fault{};
 };
 }
@@ -346,12 +358,35 @@ void release(OpenDevice* /*device*/, DeviceArray* array) noexcept {
     delete array;
 }
 
+DeviceStatus pin(OpenDevice* device, const void* memory, std::uint64_t bytes) noexcept {
+    try {
+        device->pinned.push_back({reinterpret_cast<std::uintptr_t>(memory), bytes});
+        return DeviceStatus::done;
+    } catch (...) {
+        return DeviceStatus::out_of_memory;
+    }
+}
+
+void unpin(OpenDevice* device, const void* memory) noexcept {
+    const auto range = std::ranges::find(device->pinned, reinterpret_cast<std::uintptr_t>(memory),
+                                         &PinnedRange::first);
+    if (range != device->pinned.end()) {
+        device->pinned.erase(range);
+    }
+}
+
 DeviceStatus write(OpenDevice* device, std::uint32_t queue, DeviceArray* array,
                    std::uint64_t offset, const void* source, std::uint64_t bytes) noexcept {
-    return status_of(*device,
-                     clEnqueueWriteBuffer(device->queues[queue], array->memory, CL_TRUE, offset,
-                                          bytes, source, 0, nullptr, nullptr),
-                     "clEnqueueWriteBuffer");
+    const auto first = reinterpret_cast<std::uintptr_t>(source);
+    const bool may_go_on = std::ranges::any_of(
+        device->pinned, [&](const PinnedRange& range) { return range.holds(first, bytes); });
+    const cl_int code =
+        clEnqueueWriteBuffer(device->queues[queue], array->memory, may_go_on ? CL_FALSE : CL_TRUE,
+                             offset, bytes, source, 0, nullptr, nullptr);
+    if (code == CL_SUCCESS && may_go_on) {
+        clFlush(device->queues[queue]);
+    }
+    return status_of(*device, code, "clEnqueueWriteBuffer");
 }
 
 DeviceStatus read(OpenDevice* device, std::uint32_t queue, const DeviceArray* array,
@@ -410,6 +445,8 @@ constexpr DeviceBackend backend = {
     .free_bytes = free_bytes,
     .allocate = allocate,
     .release = release,
+    .pin = pin,
+    .unpin = unpin,
     .write = write,
     .read = read,
     .clear = clear,

@@ -2,31 +2,27 @@
 #include "hash/device_hasher.h"
 
 #include "device/device.h"
+#include "picture_batch.h"
 #include "tested_devices.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <gtest/gtest.h>
 #include <memory>
+#include <optional>
 #include <random>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 namespace vamhash {
 namespace {
 
-// Noise over a slope: no two hashes alike, and sums on both sides of what is clipped.
-std::vector<std::uint8_t> made_pixels(std::uint32_t width, std::uint32_t height,
-                                      std::uint64_t seed) {
-    std::mt19937_64 random(seed);
-    std::vector<std::uint8_t> pixels(std::size_t{width} * height);
-    for (std::size_t i = 0; i < pixels.size(); ++i) {
-        const auto slope = static_cast<std::uint64_t>(i % width * 200 / width);
-        pixels[i] = static_cast<std::uint8_t>(random() % 3 == 0 ? random() % 2 * 255
-                                                                : slope + random() % 55);
-    }
-    return pixels;
-}
+using test::MaybeHashes;
+using test::PictureBatch;
+using test::Sizes;
 
 class DeviceHasherTest : public testing::Test {
   protected:
@@ -40,30 +36,15 @@ class DeviceHasherTest : public testing::Test {
     }
 
     // Hashes pictures of these sizes in one batch.
-    static void compare(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& sizes,
-                        std::uint32_t wanted = hash_all) {
-        std::vector<std::vector<std::uint8_t>> pixels;
-        std::vector<GreyPicture> pictures;
-        std::vector<ImageHashes> expected;
-        std::uint64_t bytes = 0;
-        for (const auto& [width, height] : sizes) {
-            pixels.push_back(made_pixels(width, height, pixels.size()));
-            pictures.push_back({pixels.back(), width, height});
-            ImageHasher hasher(wanted);
-            hasher.start(width, height);
-            hasher.rows(pixels.back().data(), width, height);
-            expected.push_back(hasher.finish());
-            bytes += device_hash_bytes(width, height, wanted);
-        }
+    static void compare(const Sizes& sizes, std::uint32_t wanted = hash_all) {
+        const PictureBatch batch(sizes, wanted);
         for (const auto& device : devices) {
             device->take_peak_bytes();
-            const std::vector<ImageHashes> hashes = hash_on_device(*device, pictures, wanted);
-            ASSERT_EQ(hashes.size(), expected.size());
-            for (std::size_t i = 0; i < hashes.size(); ++i) {
-                EXPECT_EQ(hashes[i], expected[i])
-                    << device->name() << ", " << sizes[i].first << " x " << sizes[i].second;
+            {
+                DeviceHasher hasher(*device, wanted);
+                EXPECT_EQ(hasher.hash(batch.pictures()), batch.expected()) << device->name();
             }
-            EXPECT_LE(device->take_peak_bytes(), bytes);
+            EXPECT_LE(device->take_peak_bytes(), 2 * batch.all_bytes());
             EXPECT_EQ(device->take_peak_bytes(), 0U) << "all is released";
         }
     }
@@ -74,7 +55,7 @@ class DeviceHasherTest : public testing::Test {
 std::vector<std::unique_ptr<Device>> DeviceHasherTest::devices;
 
 TEST_F(DeviceHasherTest, HashesSmallPictures) {
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> sizes;
+    Sizes sizes;
     for (const std::uint32_t width : {1, 2, 3, 7, 8, 9, 10, 31, 32, 33, 64}) {
         for (const std::uint32_t height : {1, 2, 7, 8, 9, 33, 65}) {
             sizes.emplace_back(width, height);
@@ -96,18 +77,148 @@ TEST_F(DeviceHasherTest, HashesLongPictures) {
 }
 
 TEST_F(DeviceHasherTest, HashesWhatIsWanted) {
-    const std::vector<std::pair<std::uint32_t, std::uint32_t>> sizes = {{100, 80}, {33, 200}};
+    const Sizes sizes = {{100, 80}, {33, 200}};
     for (std::uint32_t wanted = 0; wanted <= hash_all; ++wanted) {
         compare(sizes, wanted);
     }
     compare({});
 }
 
+TEST_F(DeviceHasherTest, HashesJpegsAmongGreyPictures) {
+    const PictureBatch batch = test::mixed_batch(150);
+    const std::vector<DevicePicture> backwards(batch.pictures().rbegin(), batch.pictures().rend());
+    for (const auto& device : devices) {
+        DeviceHasher hasher(*device, hash_all);
+        EXPECT_EQ(hasher.hash(batch.pictures()), batch.expected());
+        EXPECT_EQ(hasher.hash(backwards),
+                  MaybeHashes(batch.expected().rbegin(), batch.expected().rend()));
+        for (std::size_t first = 0; first < 9; ++first) {
+            EXPECT_EQ(
+                hasher.hash(std::span(batch.pictures()).subspan(first, 5)),
+                MaybeHashes(batch.expected().begin() + static_cast<std::ptrdiff_t>(first),
+                            batch.expected().begin() + static_cast<std::ptrdiff_t>(first) + 5));
+        }
+    }
+}
+
 TEST_F(DeviceHasherTest, RefusesWhatIsNoPicture) {
     const std::vector<std::uint8_t> pixels(6);
-    for (const GreyPicture& picture : {GreyPicture{pixels, 2, 2}, GreyPicture{pixels, 0, 6},
-                                       GreyPicture{{}, 0, 0}, GreyPicture{{}, 1'000'001, 1}}) {
-        EXPECT_THROW(hash_on_device(*devices[0], {&picture, 1}, hash_all), std::invalid_argument);
+    DeviceHasher hasher(*devices[0], hash_all);
+    for (const auto& [bytes, width, height] :
+         {std::tuple(6U, 2U, 2U), std::tuple(6U, 0U, 6U), std::tuple(0U, 0U, 0U),
+          std::tuple(0U, 1'000'001U, 1U)}) {
+        const DevicePicture picture{
+            .bytes = std::span(pixels).first(bytes), .width = width, .height = height, .jpeg = {}};
+        EXPECT_THROW(hasher.hash({&picture, 1}), std::invalid_argument);
+    }
+}
+
+TEST_F(DeviceHasherTest, HashesInLittleMemory) {
+    const PictureBatch batch = test::mixed_batch(60);
+    for (const auto& device : devices) {
+        const std::uint64_t most = batch.most_bytes();
+        for (const std::uint64_t memory :
+             {most, 2 * most, 3 * most, 5 * most, 2 * batch.all_bytes()}) {
+            device->take_peak_bytes();
+            DeviceHasher hasher(*device, hash_all, memory);
+            for (int round = 0; round < 3; ++round) {
+                const MaybeHashes hashes = hasher.hash(batch.pictures());
+                for (std::size_t i = 0; i < hashes.size(); ++i) {
+                    const bool fits = batch.bytes(i) <= memory / 2;
+                    if (fits || hashes[i]) {
+                        EXPECT_EQ(hashes[i], batch.expected()[i]);
+                    }
+                }
+                EXPECT_EQ(hashes[0], batch.expected()[0]);
+            }
+            EXPECT_LE(device->take_peak_bytes(), memory);
+        }
+        EXPECT_EQ(DeviceHasher(*device, hash_all, 1).hash(batch.pictures()),
+                  MaybeHashes(batch.pictures().size()));
+    }
+}
+
+// More than one chunk holds, with more filters than are kept.
+TEST_F(DeviceHasherTest, HashesManyChunks) {
+    Sizes sizes;
+    for (std::uint32_t i = 0; i < 12; ++i) {
+        sizes.emplace_back(i % 3 == 0 ? 5000 + i : 300'000 + i, i % 3 == 0 ? 4000 : 3);
+    }
+    const PictureBatch batch(sizes);
+    for (const auto& device : devices) {
+        DeviceHasher hasher(*device, hash_all);
+        EXPECT_EQ(hasher.hash(batch.pictures()), batch.expected());
+    }
+}
+
+TEST_F(DeviceHasherTest, CopiesNeighboursTogether) {
+    const PictureBatch batch({{3, 5}, {7, 9}, {100, 3}, {16, 16}});
+    DeviceFilters filters;
+    EXPECT_EQ(DeviceChunk(batch.pictures(), hash_all, filters).uploads().size(), 1U);
+    const std::vector<DevicePicture> backwards(batch.pictures().rbegin(), batch.pictures().rend());
+    const DeviceChunk chunk(backwards, hash_all, filters);
+    ASSERT_EQ(chunk.uploads().size(), 4U);
+    for (const DeviceChunk::Upload& upload : chunk.uploads()) {
+        EXPECT_EQ(upload.place % 16, 0U);
+    }
+}
+
+// The sizes of the writes to a device, and nothing else of it is changed.
+struct WatchedWrites {
+    explicit WatchedWrites(const plugin::DeviceBackend& other) : table(other) {
+        real = other.write;
+        sources.clear();
+        table.write = [](plugin::OpenDevice* device, std::uint32_t queue,
+                         plugin::DeviceArray* array, std::uint64_t offset, const void* source,
+                         std::uint64_t bytes) noexcept {
+            sources.emplace_back(static_cast<const std::uint8_t*>(source), bytes);
+            return real(device, queue, array, offset, source, bytes);
+        };
+    }
+
+    static inline decltype(plugin::DeviceBackend::write) real;
+    static inline std::vector<std::span<const std::uint8_t>> sources;
+    plugin::DeviceBackend table;
+};
+
+TEST_F(DeviceHasherTest, CopiesFromPinnedMemory) {
+    constexpr std::size_t page = 4096;
+    const PictureBatch batch({{64, 64}, {48, 100}, {7, 9}, {90, 200}});
+    struct Free {
+        void operator()(std::uint8_t* memory) const { std::free(memory); }
+    };
+    const std::size_t size = (batch.memory().size() + page - 1) / page * page;
+    const std::unique_ptr<std::uint8_t, Free> memory(
+        static_cast<std::uint8_t*>(std::aligned_alloc(page, size)));
+    std::ranges::copy(batch.memory(), memory.get());
+    std::vector<DevicePicture> pictures = batch.pictures();
+    for (DevicePicture& picture : pictures) {
+        picture.bytes = {memory.get() + (picture.bytes.data() - batch.memory().data()),
+                         picture.bytes.size()};
+    }
+    for (const DeviceListing& listing : test::tested_devices()) {
+        const WatchedWrites watched(*load_device_backend(listing.backend).backend);
+        Device device(watched.table, static_cast<std::uint32_t>(listing.number));
+        const std::span all = std::as_bytes(std::span(memory.get(), size));
+        DeviceHasher hasher(device, hash_all);
+        {
+            // Two pieces, which no copy may cross.
+            const PinnedMemory first(device, all.first(2 * page));
+            const PinnedMemory second(device, all.subspan(2 * page));
+            EXPECT_TRUE(first.is_pinned());
+            EXPECT_TRUE(second.is_pinned());
+            EXPECT_EQ(hasher.hash(pictures), batch.expected());
+        }
+        std::size_t copied = 0;
+        for (const std::span<const std::uint8_t> source : WatchedWrites::sources) {
+            if (source.data() >= memory.get() && source.data() < memory.get() + size) {
+                ++copied;
+                EXPECT_TRUE(source.data() + source.size() <= memory.get() + 2 * page ||
+                            source.data() >= memory.get() + 2 * page);
+            }
+        }
+        EXPECT_EQ(copied, 2U);
+        EXPECT_EQ(hasher.hash(pictures), batch.expected());
     }
 }
 

@@ -1,0 +1,28 @@
+// The cosines of which phash's coefficients are sums (src/hash/dct.cpp). The host includes this,
+// too.
+#ifndef VAMHASH_KERNELS_DCT_COSINES_H
+#define VAMHASH_KERNELS_DCT_COSINES_H
+
+#include "numbers.h"
+
+#if !defined(CONSTANT)
+#define CONSTANT constexpr
+#endif
+
+// round(cos(m pi/64) 2^42) for m = 0 to 32, computed with 60 decimal digits:
+// [int(nint(cos(pi * m / 64) * 2**42)) for m in range(33)] with Python's mpmath, mp.dps = 60.
+CONSTANT i64 dct_quarter_wave[33] = {
+    4398046511104, 4392748871470, 4376868715045,
+    4350444298517, 4313539280620, 4266242568774,
+    4208668104902, 4140954590929, 4063265154642,
+    3975786956697, 3878730739736, 3772330320686,
+    3656842027476, 3532544081521, 3399735927459,
+    3258737511766, 3109888511975, 2953547518366,
+    2790091170084, 2619913247790, 2443423725005,
+    2261047780448, 2073224773743, 1880407186966,
+    1683059534571, 1481657244338, 1276685512026,
+    1068638132491, 858016310093,  645327451251,
+    431083942055,  215801913884,  0,
+};
+
+#endif
