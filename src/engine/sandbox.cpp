@@ -53,13 +53,14 @@ std::uint32_t filter_bits(bool stands) {
 } // namespace
 
 std::uint32_t enter_decode_sandbox(std::uint64_t memory, void (*load)()) {
+    const std::uint64_t begun_with = address_space(); // which Landlock would hide
     const bool libraries = restrict_to_libraries(codec_plugins());
     if (!libraries) {
         load();
     }
     if (memory > 0) {
         // Not RLIMIT_DATA, which shared memory and growing stacks escape.
-        lower_limit(RLIMIT_AS, address_space() + memory);
+        lower_limit(RLIMIT_AS, begun_with + memory);
     }
     lower_limit(RLIMIT_NOFILE, decode_files);
     // To write into a file is then an error, not a signal.
