@@ -1,4 +1,4 @@
--- The devices that joins may use.
+-- The devices that joins and the hashing of many images may use.
 
 CREATE FUNCTION vamhash_devices()
 RETURNS TABLE (backend text, device_id integer, name text, memory_bytes bigint, free_bytes bigint,

@@ -36,7 +36,7 @@ COMMENT ON COLUMN vamhash_progress.per_second IS
 	'done, divided by the seconds since this phase began: its mean speed up to this moment';
 COMMENT ON COLUMN vamhash_progress.bytes IS 'bytes of images given to the engine';
 COMMENT ON COLUMN vamhash_progress.device IS
-	'device that computes: cpu, or its backend, number and name; NULL while nothing does';
+	'device that computes: cpu, or its backend, number and name; NULL while nothing does, and while images are hashed by the CPU';
 COMMENT ON COLUMN vamhash_progress.started IS 'when the job began';
 COMMENT ON COLUMN vamhash_progress.rows IS
 	'rows read so far; those with a NULL hash, which are left out, are not counted';

@@ -1,4 +1,4 @@
--- What this session has done: its last complete join, and totals.
+-- What this session has done: its last complete join or call on many images, and totals.
 
 CREATE FUNCTION vamhash_counters(OUT name text, OUT value text) RETURNS SETOF record
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 20;
@@ -8,7 +8,7 @@ CREATE VIEW vamhash_stat AS SELECT c.name, c.value FROM vamhash_counters() c;
 GRANT SELECT ON vamhash_stat TO PUBLIC;
 
 COMMENT ON VIEW vamhash_stat IS
-	'this session''s last complete join and its totals; parallel workers'' work is not counted';
+	'this session''s last complete join or call on many images, and its totals; parallel workers'' work is not counted';
 COMMENT ON COLUMN vamhash_stat.name IS
-	'last_...: of the last complete join; total_...: since the session began; ..._sandbox: of the last engine of that role';
+	'last_...: of the last complete join or call on many images; total_...: since the session began; ..._sandbox: of the last engine of that role';
 COMMENT ON COLUMN vamhash_stat.value IS 'text, a whole number, or seconds with six decimals';

@@ -52,20 +52,27 @@ std::unique_ptr<std::uint8_t[]> read_file(int file, std::size_t length) {
 }
 
 ImageOutcome failure(Fault status, std::string message) {
-    return {
-        .number = 0, .status = status, .hashed = false, .image = {}, .message = std::move(message)};
+    return {.number = 0,
+            .status = status,
+            .hashed = false,
+            .image = {},
+            .picture = {},
+            .message = std::move(message)};
 }
 
 /// Hashes an image; throws std::bad_alloc where there was no memory for it.
-ImageOutcome outcome_of(const ImageWorkers::Hash& hash, std::span<const std::uint8_t> image) {
+ImageOutcome outcome_of(const ImageWorkers::Hash& hash, std::span<const std::uint8_t> image,
+                        bool to_arena) {
     try {
-        HashedImage hashed = hash(image);
-        const bool truncated = !hashed.info.truncated.empty();
-        std::string message = hashed.info.truncated;
+        PlacedImage placed = hash(image, to_arena);
+        // Nothing may throw any more: a picture that is placed must be put.
+        std::string message = std::move(placed.image.info.truncated);
+        const bool truncated = !message.empty();
         return {.number = 0,
                 .status = truncated ? Fault::image_truncated : Fault::none,
                 .hashed = true,
-                .image = std::move(hashed),
+                .image = std::move(placed.image),
+                .picture = placed.picture,
                 .message = std::move(message)};
     } catch (const ImageError& error) {
         if (error.status() == ImageStatus::out_of_memory) {
@@ -85,11 +92,11 @@ std::unique_ptr<std::uint8_t[]> image_memory(std::size_t length) {
     return std::make_unique_for_overwrite<std::uint8_t[]>(length);
 }
 
-ImageWorkers::ImageWorkers(unsigned threads, Hash hash, Take take)
+ImageWorkers::ImageWorkers(unsigned threads, Hash hash, Take take, Idle idle)
     : max_decoders_(std::max(threads, 1U)),
       max_readers_(std::min(max_decoders_ * readers_per_decoder, most_readers)),
       max_held_bytes_(protocol::kept_image_bytes(max_decoders_)), hash_(std::move(hash)),
-      take_(std::move(take)) {
+      take_(std::move(take)), idle_(std::move(idle)) {
     threads_.reserve(max_decoders_ + max_readers_);
 }
 
@@ -242,7 +249,7 @@ void ImageWorkers::hash(Lock& lock, Tasks::node_type task, bool alone) {
         if (!image.bytes) {
             image.bytes = read_file(image.file.number(), image.length);
         }
-        outcome = outcome_of(hash_, image.image());
+        outcome = outcome_of(hash_, image.image(), image.to_arena && !alone);
     } catch (const ReadError& error) {
         outcome = failure(Fault::image_unreadable, error.what());
     } catch (const std::bad_alloc&) {
@@ -276,6 +283,9 @@ void ImageWorkers::end(Lock& lock, Tasks::node_type task, ImageOutcome outcome) 
     lock.lock();
     held_bytes_ -= held;
     ++ended_;
+    if (idle_ && ended_ == put_) {
+        idle_();
+    }
     if (held > 0 && may_read()) {
         file_waits_.notify_one();
     }

@@ -17,7 +17,7 @@
 #endif
 
 #include "engine/descriptor.h"
-#include "engine/hash_image.h"
+#include "engine/place_image.h"
 #include "protocol/frame.h"
 
 #include <chrono>
@@ -40,6 +40,7 @@ struct ImageTask {
     std::size_t length = 0;
     std::unique_ptr<std::uint8_t[]> bytes; // of this length, where there is no file
     Descriptor file;
+    bool to_arena = false; // its picture may be put there
 
     [[nodiscard]] std::span<const std::uint8_t> image() const { return {bytes.get(), length}; }
 };
@@ -48,8 +49,9 @@ struct ImageTask {
 struct ImageOutcome {
     std::uint32_t number = 0;
     protocol::Fault status = protocol::Fault::none;
-    bool hashed = false; // none, or truncated but with a picture
+    bool hashed = false; // none, or truncated but with a picture; or it is in the arena
     HashedImage image;
+    std::optional<PlacedPicture> picture;
     std::string message; // what is wrong
 };
 
@@ -66,13 +68,16 @@ std::unique_ptr<std::uint8_t[]> image_memory(std::size_t length);
 
 class ImageWorkers {
   public:
-    /// Hashes one image; throws what hash_image() does.
-    using Hash = std::function<HashedImage(std::span<const std::uint8_t> image)>;
+    /// Hashes one image, or puts its picture into the arena if it may; throws what hash_image()
+    /// does.
+    using Hash = std::function<PlacedImage(std::span<const std::uint8_t> image, bool to_arena)>;
     /// Takes an outcome, on any thread; must not throw.
     using Take = std::function<void(ImageOutcome outcome)>;
+    /// Told, on any thread, that all images that were put are finished; must not throw.
+    using Idle = std::function<void()>;
 
     /// `threads` is the number of decoders; they begin as they are needed.
-    ImageWorkers(unsigned threads, Hash hash, Take take);
+    ImageWorkers(unsigned threads, Hash hash, Take take, Idle idle = {});
     /// Waits for images in the middle of being hashed; others are dropped.
     ~ImageWorkers();
     ImageWorkers(const ImageWorkers&) = delete;
@@ -106,6 +111,7 @@ class ImageWorkers {
     const std::size_t max_held_bytes_;
     const Hash hash_;
     const Take take_;
+    const Idle idle_;
 
     std::mutex mutex_;
     std::condition_variable file_waits_;  // for readers

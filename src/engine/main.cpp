@@ -2,6 +2,7 @@
 // are for people.
 #include "codec/format.h"
 #include "device/device.h"
+#include "engine/arena.h"
 #include "engine/hash_image.h"
 #include "engine/process.h"
 #include "engine/sandbox.h"
@@ -72,6 +73,9 @@ static int serve_backend(Role role, pid_t backend, std::chrono::seconds idle,
     keep_memory_between_requests();
     if (role != Role::compute) {
         keep_threads_small();
+    }
+    if (role == Role::decode) {
+        reserve_arena_room();
     }
     const std::uint32_t sandbox = enter_sandbox(role, memory);
     try {

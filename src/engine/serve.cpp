@@ -7,6 +7,7 @@
 #include "engine/images_job.h"
 #include "engine/open_job.h"
 #include "engine/pairs_job.h"
+#include "engine/pictures_job.h"
 #include "join/similar_pairs.h"
 
 #include <cinttypes>
@@ -30,7 +31,7 @@ static void say_hello(Channel& channel, std::uint32_t sandbox) {
 /// Reads the whole request, so that an error found now leaves the socket between two frames, and
 /// does its work, then or meanwhile.
 static void answer(Channel& channel, Role role, const protocol::FrameHeader& begin,
-                   EngineDevice& device) {
+                   EngineDevice& device, std::unique_ptr<MappedArena>& arena) {
     switch (static_cast<Operation>(begin.operation)) {
     case Operation::begin_hash:
         if (role == Role::decode) {
@@ -39,7 +40,7 @@ static void answer(Channel& channel, Role role, const protocol::FrameHeader& beg
         break;
     case Operation::begin_images:
         if (role == Role::decode) {
-            return answer_images(channel, begin);
+            return answer_images(channel, begin, arena);
         }
         break;
     case Operation::begin_open:
@@ -55,6 +56,11 @@ static void answer(Channel& channel, Role role, const protocol::FrameHeader& beg
     case Operation::begin_groups:
         if (role == Role::compute) {
             return answer_groups(channel, begin, device);
+        }
+        break;
+    case Operation::begin_pictures:
+        if (role == Role::compute) {
+            return answer_pictures(channel, begin, device, arena);
         }
         break;
     case Operation::begin_devices:
@@ -81,11 +87,12 @@ static std::string heaviest_hashes(const TooManyPairs& error) {
 }
 
 void serve(Channel& channel, Role role, std::chrono::seconds idle, std::uint32_t sandbox) {
-    EngineDevice device;
+    std::unique_ptr<MappedArena> arena;
+    EngineDevice device; // which may have the arena pinned
     say_hello(channel, sandbox);
     while (const auto begin = channel.read_header(idle)) {
         try {
-            answer(channel, role, *begin, device);
+            answer(channel, role, *begin, device, arena);
         } catch (const ImageError& error) {
             channel.write_error(begin->id, static_cast<Fault>(error.status()), error.what());
         } catch (const TooManyPairs& error) {

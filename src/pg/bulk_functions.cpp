@@ -78,8 +78,9 @@ BeginBulk(BulkCall *call, int64 total)
 {
 	MemoryContext context = MemoryContextSwitchTo(call->context);
 
-	call->bulk = BulkHashBegin(&call->options);
 	call->job = BeginJob(call->kind);
+	call->options.job = call->job;
+	call->bulk = BulkHashBegin(&call->options);
 	SetJobPhase(call->job, "hashing", total);
 	SetJobImages(call->job, 0, 0, 0);
 	MemoryContextSwitchTo(context);

@@ -16,6 +16,10 @@
  * (file_opener.hpp), by the rights of the server, and read in the engine, which gets the
  * descriptors, in the order of the images.
  *
+ * Where there is a device (bulk_device.hpp), the engine puts pictures into an arena instead
+ * of hashing them. A slot is then placed, after sent and before answered. A picture that
+ * comes back without hashes, for whatever reason, is sent again, to be hashed by the engine.
+ *
  * Two things can go wrong with an engine.
  *
  *	- It ends. It may have been killed by somebody, or by an image: which one is not
@@ -23,8 +27,10 @@
  *	  now one at a time. An image that was alone in two engines that ended gets the
  *	  status "crashed".
  *	- It takes too long. Images are begun in the order in which they are sent, so the
- *	  first that has no answer is being opened or decoded since its predecessor was
- *	  answered, if not longer. When this side has waited vamhash.image_timeout for it, it
+ *	  first of them that has no answer is being decoded since its predecessor was
+ *	  answered, if not longer. That is not always the order of the images: those that a
+ *	  device has left are sent again, behind others. Where none is sent, the first one's
+ *	  file is being opened. When this side has waited vamhash.image_timeout for it, it
  *	  gets the status "timeout". The process that has it, which cannot be made to drop an
  *	  image, is killed, and the others that it had are given to another one.
  */
@@ -40,7 +46,6 @@ extern "C"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/fd.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 }
 
@@ -66,10 +71,14 @@ using namespace vamhash::protocol;
 /* Engines in a row that may end without an answer: then it is not the images' fault. */
 #define MAX_FRUITLESS_ENGINES 100
 
+/* The number of no image. */
+#define NO_IMAGE PG_UINT64_MAX
+
 typedef enum SlotState
 {
 	SLOT_WAITING,
-	SLOT_SENT, /* or being sent */
+	SLOT_SENT,	 /* or being sent */
+	SLOT_PLACED, /* decoded: the device hashes the picture */
 	SLOT_ANSWERED,
 } SlotState;
 
@@ -77,11 +86,16 @@ typedef struct Slot
 {
 	SlotState state;
 	bool is_file;
-	int place;	 /* of the file in the opener; -1: none */
-	int crashes; /* engines that ended while it was alone in them */
-	char *data;	 /* the image, or its path */
-	Size length; /* of the image, once it is known */
+	bool on_cpu;		/* the device is not for it */
+	bool to_arena;		/* it was sent to be placed */
+	int place;			/* of the file in the opener; -1: none */
+	int crashes;		/* engines that ended while it was alone in them */
+	uint64 sent_before; /* of those in flight, the one that was sent before it; or NO_IMAGE */
+	uint64 sent_after;	/* and the one after it */
+	char *data;			/* the image, or its path */
+	Size length;		/* of the image, once it is known */
 	Datum tag;
+	/* Known of an answered image; of a placed one all but its hashes. */
 	BulkStatus status;
 	bool hashed;
 	HashResult hashes;
@@ -101,6 +115,14 @@ typedef struct Outgoing
 	int file;	 /* to go with it, the opener's; -1: none */
 } Outgoing;
 
+/* What the engine is told of the arena, as far as it has not gone. */
+typedef struct Control
+{
+	char frame[BULK_DEVICE_FRAME_SIZE];
+	Size length; /* 0: nothing */
+	int file;	 /* to go with it, the device's; -1: none */
+} Control;
+
 struct BulkHash
 {
 	MemoryContext context;
@@ -108,14 +130,19 @@ struct BulkHash
 	ImagesRequest params;
 	EngineRequest *engine; /* NULL while there is none */
 	FileOpener *opener;	   /* of files; NULL for bytes */
+	BulkDevice *device;	   /* NULL: images are hashed where they are decoded */
+	Control control;
 
-	Slot *slots;	 /* a ring */
-	uint32 capacity; /* a power of 2 */
-	uint64 first;	 /* number of the first image whose row was not returned */
-	uint64 next;	 /* number of the next image to be put */
-	uint64 cursor;	 /* number of the next image to be sent, or being sent */
-	uint64 ahead;	 /* number of the next file to be asked for; not before the cursor */
-	uint64 oldest;	 /* none before it is without an answer */
+	Slot *slots;	   /* a ring */
+	uint32 capacity;   /* a power of 2 */
+	uint64 first;	   /* number of the first image whose row was not returned */
+	uint64 next;	   /* number of the next image to be put */
+	uint64 cursor;	   /* number of the next image to be sent, or being sent */
+	uint64 ahead;	   /* number of the next file to be asked for; not before the cursor */
+	uint64 oldest;	   /* none before it waits or is sent */
+	uint64 again;	   /* number of the first image before the cursor that waits to be sent again */
+	uint64 first_sent; /* of the images in flight; or NO_IMAGE */
+	uint64 last_sent;
 
 	uint32 unanswered; /* images that are waiting or sent */
 	uint32 in_flight;  /* images that are sent */
@@ -129,22 +156,11 @@ struct BulkHash
 	uint64 waited_for;	  /* image that the wait has been counted for */
 	uint64 waited_us;
 
-	char *last_message; /* of the row returned last */
+	instr_time begun;
+	bool waits_for_device; /* at its end, for as long as it takes */
+	char *last_message;	   /* of the row returned last */
 	BulkHashCounts counts;
 };
-
-/* In the order of BulkStatus. */
-static const char *const status_names[] = {
-	"ok",	  "truncated",	"corrupt", "unsupported",	"too_large", "not_found",
-	"denied", "unreadable", "timeout", "out_of_memory", "crashed",	 "no_image",
-};
-static_assert(lengthof(status_names) == BULK_STATUS_COUNT, "a status without a name");
-
-const char *
-BulkStatusName(BulkStatus status)
-{
-	return status_names[status];
-}
 
 /* The slot of an image. */
 static inline Slot *
@@ -173,6 +189,23 @@ CountUsableCores(void)
 	return (int) Max(sysconf(_SC_NPROCESSORS_ONLN), 1);
 }
 
+/* Make ready to use a device, if one may be used. */
+static void
+BeginDevice(BulkHash *bulk, const BulkHashOptions *options)
+{
+	MemoryContext caller = MemoryContextSwitchTo(bulk->context);
+	BulkDeviceOptions device = {};
+
+	device.wanted = bulk->params.wanted;
+	device.threads = (int) bulk->params.threads;
+	device.job = options->job;
+	device.arena = options->arena;
+	bulk->device = BulkDeviceCreate(&device);
+	bulk->waits_for_device = options->arena != NULL;
+	INSTR_TIME_SET_CURRENT(bulk->begun);
+	MemoryContextSwitchTo(caller);
+}
+
 BulkHash *
 BulkHashBegin(const BulkHashOptions *options)
 {
@@ -194,6 +227,11 @@ BulkHashBegin(const BulkHashOptions *options)
 	bulk->capacity = FIRST_SLOTS;
 	bulk->slots = (Slot *) MemoryContextAllocZero(context, FIRST_SLOTS * sizeof(Slot));
 	bulk->out.file = -1;
+	bulk->again = NO_IMAGE;
+	bulk->first_sent = NO_IMAGE;
+	bulk->last_sent = NO_IMAGE;
+	bulk->waited_for = NO_IMAGE;
+	BeginDevice(bulk, options);
 	if (options->files)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(context);
@@ -227,19 +265,49 @@ FreePlace(BulkHash *bulk, Slot *slot)
 	slot->place = -1;
 }
 
-/* Give an image its answer; `message` is copied. What was kept of it is freed. */
+/* An image begins to be sent: it is the last one in flight. */
 static void
-Answer(BulkHash *bulk, Slot *slot, BulkStatus status, const char *message)
+EnterFlight(BulkHash *bulk, Slot *slot, uint64 number)
 {
-	if (slot->state == SLOT_SENT)
-	{
-		bulk->in_flight--;
-		bulk->alone = false;
-		bulk->counts.bytes += slot->length;
-	}
-	slot->state = SLOT_ANSWERED;
+	slot->state = SLOT_SENT;
+	slot->sent_before = bulk->last_sent;
+	slot->sent_after = NO_IMAGE;
+	*(bulk->last_sent == NO_IMAGE ? &bulk->first_sent
+								  : &SlotOf(bulk, bulk->last_sent)->sent_after) = number;
+	bulk->last_sent = number;
+	bulk->in_flight++;
+}
+
+/* The decoding engine is done with an image. */
+static void
+LeaveFlight(BulkHash *bulk, const Slot *slot)
+{
+	uint64 before = slot->sent_before;
+	uint64 after = slot->sent_after;
+
+	if (slot->state != SLOT_SENT)
+		return;
+	*(before == NO_IMAGE ? &bulk->first_sent : &SlotOf(bulk, before)->sent_after) = after;
+	*(after == NO_IMAGE ? &bulk->last_sent : &SlotOf(bulk, after)->sent_before) = before;
+	bulk->in_flight--;
+	bulk->alone = false;
+	bulk->counts.bytes += slot->length;
+}
+
+/* Note an image's status; `message` is copied. */
+static void
+NoteStatus(BulkHash *bulk, Slot *slot, BulkStatus status, const char *message)
+{
 	slot->status = status;
 	slot->message = message == NULL ? NULL : MemoryContextStrdup(bulk->context, message);
+}
+
+/* An image whose status is noted is answered. What was kept of it is freed. */
+static void
+EndSlot(BulkHash *bulk, Slot *slot)
+{
+	LeaveFlight(bulk, slot);
+	slot->state = SLOT_ANSWERED;
 	bulk->unanswered--;
 	FreePlace(bulk, slot);
 	if (slot->data != NULL)
@@ -249,6 +317,14 @@ Answer(BulkHash *bulk, Slot *slot, BulkStatus status, const char *message)
 		pfree(slot->data);
 		slot->data = NULL;
 	}
+}
+
+/* Give an image its answer. */
+static void
+Answer(BulkHash *bulk, Slot *slot, BulkStatus status, const char *message)
+{
+	NoteStatus(bulk, slot, status, message);
+	EndSlot(bulk, slot);
 }
 
 /* The status that a file's fault means. */
@@ -277,6 +353,32 @@ AnswerTooLarge(BulkHash *bulk, Slot *slot, uint64 length)
 					(unsigned long long) length, (unsigned long long) bulk->params.max_bytes));
 }
 
+/*
+ * Give the image at the cursor, which has gone back, the room of the last file ahead of it; false if
+ * there is none yet: where that is being opened, it comes later.
+ */
+static bool
+MakeRoom(BulkHash *bulk)
+{
+	int before = FileOpenerRoom(bulk->opener);
+	uint64 number = bulk->next - 1;
+
+	while (number > bulk->cursor && SlotOf(bulk, number)->place < 0)
+		number--;
+	if (number > bulk->cursor)
+		FreePlace(bulk, SlotOf(bulk, number));
+	return FileOpenerRoom(bulk->opener) > before;
+}
+
+/* Does the image at the cursor wait for its file, which was not asked for? */
+static bool
+CursorLacksFile(BulkHash *bulk)
+{
+	const Slot *slot = SlotOf(bulk, bulk->cursor);
+
+	return slot->state == SLOT_WAITING && slot->place < 0;
+}
+
 /* Ask for the files from the cursor on, as many as may be open. */
 static void
 AskForFiles(BulkHash *bulk)
@@ -287,15 +389,18 @@ AskForFiles(BulkHash *bulk)
 		FileOpenerExchange(bulk->opener);
 	else if (FileOpenerRoom(bulk->opener) < OPENED_AHEAD)
 		return;
-	while (bulk->ahead < bulk->next && FileOpenerRoom(bulk->opener) > 0)
+	do
 	{
-		Slot *slot = SlotOf(bulk, bulk->ahead);
+		while (bulk->ahead < bulk->next && FileOpenerRoom(bulk->opener) > 0)
+		{
+			Slot *slot = SlotOf(bulk, bulk->ahead);
 
-		if (slot->state == SLOT_WAITING && slot->place < 0 &&
-			(slot->place = FileOpenerAsk(bulk->opener, slot->data)) < 0)
-			return;
-		bulk->ahead++;
-	}
+			if (slot->state == SLOT_WAITING && slot->place < 0 &&
+				(slot->place = FileOpenerAsk(bulk->opener, slot->data)) < 0)
+				break;
+			bulk->ahead++;
+		}
+	} while (bulk->ahead == bulk->cursor && CursorLacksFile(bulk) && MakeRoom(bulk));
 }
 
 /* Get the file of the slot at the cursor; if it is open, it is what is sent next. */
@@ -352,7 +457,7 @@ MakeFrame(BulkHash *bulk, const Slot *slot)
 		ImageHeader image = {};
 
 		image.number = (uint32) bulk->cursor;
-		image.flags = slot->is_file ? image_is_file : 0;
+		image.flags = (slot->is_file ? image_is_file : 0) | (slot->to_arena ? image_to_arena : 0);
 		image.length = slot->length;
 		memcpy(out->head + sizeof(header), &image, sizeof(image));
 	}
@@ -396,25 +501,86 @@ SendFrame(BulkHash *bulk, Slot *slot)
 static void
 StartSlot(BulkHash *bulk, Slot *slot)
 {
-	if (bulk->engine == NULL)
-		bulk->engine = EngineBegin(ENGINE_DECODE, Operation::begin_images, &bulk->params,
-								   sizeof(bulk->params));
-	slot->state = SLOT_SENT;
-	bulk->in_flight++;
 	bulk->alone = bulk->cursor < bulk->careful_until;
+	/* It may have been the arena that the engine ended of: its memory is taken as it is written to. */
+	slot->to_arena = !bulk->alone && !slot->on_cpu && bulk->device != NULL &&
+					 BulkDeviceIsReady(bulk->device) && BulkDeviceParts(bulk->device) > 0;
+	EnterFlight(bulk, slot, bulk->cursor);
+}
+
+/* Send what the engine must be told of the arena; true if there is nothing more. */
+static bool
+SendControl(BulkHash *bulk)
+{
+	Control *control = &bulk->control;
+
+	while (bulk->device != NULL && bulk->engine != NULL && !bulk->out.begun)
+	{
+		struct iovec piece = {control->frame, control->length};
+		Size sent;
+
+		if (control->length == 0)
+			control->length = BulkDeviceTell(bulk->device, EngineRequestId(bulk->engine),
+											 control->frame, &control->file);
+		if (control->length == 0)
+			return true;
+		piece.iov_len = control->length;
+		sent = EngineTrySend(bulk->engine, &piece, 1, control->file);
+		if (sent == 0)
+			return false;
+		control->file = -1;
+		control->length -= sent;
+		memmove(control->frame, control->frame + sent, control->length);
+	}
+	return true;
+}
+
+/* Must images wait for the device? */
+static bool
+AwaitsDevice(BulkHash *bulk)
+{
+	return bulk->device != NULL && BulkDeviceIsRequired(bulk->device) &&
+		   BulkDeviceIsStarting(bulk->device);
+}
+
+/* Have an image decoded again, and hashed there: the device is not for it. */
+static void
+SendAgain(BulkHash *bulk, Slot *slot, uint64 number)
+{
+	slot->state = SLOT_WAITING;
+	slot->on_cpu = true;
+	if (slot->message != NULL)
+		pfree(slot->message);
+	slot->message = NULL;
+	bulk->again = Min(bulk->again, number);
+	bulk->oldest = Min(bulk->oldest, number);
+}
+
+/* Go back to the first image that waits to be sent again, unless another one is being sent. */
+static void
+GoBack(BulkHash *bulk)
+{
+	if (bulk->out.begun || bulk->again == NO_IMAGE)
+		return;
+	bulk->cursor = Min(bulk->cursor, bulk->again);
+	bulk->ahead = Min(bulk->ahead, bulk->again);
+	bulk->again = NO_IMAGE;
 }
 
 /* Send what may be sent, as long as there is room. */
 static void
 SendImages(BulkHash *bulk)
 {
+	if (!SendControl(bulk) || AwaitsDevice(bulk))
+		return;
+	GoBack(bulk);
 	while (bulk->cursor < bulk->next)
 	{
 		Slot *slot = SlotOf(bulk, bulk->cursor);
 
 		if (bulk->files)
 			AskForFiles(bulk);
-		if (slot->state == SLOT_ANSWERED)
+		if (slot->state != SLOT_WAITING && !bulk->out.begun)
 		{
 			bulk->cursor++;
 			continue;
@@ -431,6 +597,15 @@ SendImages(BulkHash *bulk)
 				if (bulk->out.file < 0)
 					return;
 			}
+			if (bulk->engine == NULL)
+				bulk->engine = EngineBegin(ENGINE_DECODE, Operation::begin_images, &bulk->params,
+										   sizeof(bulk->params));
+			if (!SendControl(bulk))
+			{
+				/* Another one may be at the cursor next time. */
+				bulk->out.file = -1;
+				return;
+			}
 			StartSlot(bulk, slot);
 		}
 		if (bulk->out.head_length == 0)
@@ -441,6 +616,10 @@ SendImages(BulkHash *bulk)
 		{
 			ClearOutgoing(bulk);
 			bulk->cursor++;
+			GoBack(bulk);
+			/* What had to wait for the image, though none may follow. */
+			if (!SendControl(bulk))
+				return;
 		}
 	}
 }
@@ -480,18 +659,70 @@ TakeRecord(BulkHash *bulk, const ImageRecord *record, const char *message_bytes)
 	BulkStatus status;
 	char *message;
 
-	if (number >= bulk->cursor || slot->state != SLOT_SENT)
+	ImageAsked asked = {};
+
+	if (number >= bulk->next || slot->state != SLOT_SENT ||
+		(number == bulk->cursor && bulk->out.begun))
 		EngineRejectReply(bulk->engine, "an answer about an image that was not sent");
-	EngineCheckReply(bulk->engine, check_image_record(*record, slot->is_file));
+	asked.is_file = slot->is_file;
+	asked.parts = slot->to_arena ? BulkDeviceParts(bulk->device) : 0;
+	EngineCheckReply(bulk->engine, check_image_record(*record, asked));
 	EngineCheckReply(bulk->engine, check_message(message_bytes, record->message_length));
 	status = StatusOfFault(record->status);
 	message = pnstrdup(message_bytes, record->message_length);
 	if (status == BULK_UNREADABLE)
 		message = psprintf("image file \"%s\" %s", slot->data, message);
-	slot->hashed = record->hashed;
+	slot->hashed = record->hashed != (uint8) ImageHashed::no;
 	slot->hashes = record->result;
-	Answer(bulk, slot, status, status == BULK_OK ? NULL : message);
+	bulk->fruitless = 0;
+	NoteStatus(bulk, slot, status, status == BULK_OK ? NULL : message);
 	pfree(message);
+	if (record->hashed != (uint8) ImageHashed::placed)
+	{
+		EndSlot(bulk, slot);
+		return;
+	}
+	LeaveFlight(bulk, slot);
+	slot->state = SLOT_PLACED;
+	EngineCheckReply(bulk->engine, BulkDeviceTake(bulk->device, number, record));
+}
+
+/* Take the end of a batch of pictures. */
+static void
+TakeBatch(BulkHash *bulk, const EngineReply *reply)
+{
+	ArenaPart part;
+
+	memcpy(&part, reply->payload, sizeof(part));
+	if (bulk->device == NULL)
+		EngineRejectReply(bulk->engine, "a batch where there is no device");
+	EngineCheckReply(bulk->engine, BulkDeviceClose(bulk->device, &part));
+}
+
+/* Take what the device has to say of pictures. */
+static void
+TakeAnswers(BulkHash *bulk)
+{
+	PictureAnswer answer;
+
+	while (BulkDeviceNext(bulk->device, &answer))
+	{
+		Slot *slot = SlotOf(bulk, answer.number);
+
+		if (answer.hashes.status == (uint32) PictureStatus::impossible && bulk->engine != NULL)
+			EngineRejectReply(bulk->engine, "a picture that is not there");
+		if (answer.hashes.status != (uint32) PictureStatus::hashed)
+		{
+			SendAgain(bulk, slot, answer.number);
+			continue;
+		}
+		slot->hashes.dhash = answer.hashes.dhash;
+		slot->hashes.ahash = answer.hashes.ahash;
+		slot->hashes.whash = answer.hashes.whash;
+		slot->hashes.phash = answer.hashes.phash;
+		slot->hashes.whash16 = answer.hashes.whash16;
+		EndSlot(bulk, slot);
+	}
 }
 
 /* Take the records of a RESULT frame. */
@@ -519,11 +750,10 @@ TakeRecords(BulkHash *bulk, const EngineReply *reply)
 static void
 Rewind(BulkHash *bulk)
 {
-	uint64 end = Min(Max(bulk->cursor + 1, bulk->ahead), bulk->next);
-
 	bulk->engine = NULL;
 	bulk->counts.restarts++;
-	for (uint64 number = bulk->oldest; number < end; number++)
+	/* Also those beyond the cursor, which may have gone back. */
+	for (uint64 number = bulk->oldest; number < bulk->next; number++)
 	{
 		Slot *slot = SlotOf(bulk, number);
 
@@ -533,18 +763,27 @@ Rewind(BulkHash *bulk)
 		FreePlace(bulk, slot);
 	}
 	ClearOutgoing(bulk);
+	bulk->control.length = 0;
+	if (bulk->device != NULL)
+	{
+		BulkDeviceLoseDecoder(bulk->device);
+		TakeAnswers(bulk);
+	}
 	bulk->cursor = bulk->oldest;
 	bulk->ahead = bulk->oldest;
+	bulk->again = NO_IMAGE;
+	bulk->first_sent = NO_IMAGE;
+	bulk->last_sent = NO_IMAGE;
 	bulk->in_flight = 0;
 	bulk->alone = false;
 	bulk->waited_us = 0;
 }
 
-/* Move `oldest` to the first image without an answer. */
+/* Move `oldest` to the first image that is not decoded. */
 static void
 FindOldest(BulkHash *bulk)
 {
-	while (bulk->oldest < bulk->next && SlotOf(bulk, bulk->oldest)->state == SLOT_ANSWERED)
+	while (bulk->oldest < bulk->next && SlotOf(bulk, bulk->oldest)->state >= SLOT_PLACED)
 		bulk->oldest++;
 }
 
@@ -562,28 +801,28 @@ TakeEnd(BulkHash *bulk)
 						errdetail_internal("%s", how)));
 	if (bulk->alone)
 	{
-		/* The only one in flight is the oldest: all before it are answered. */
-		Slot *slot = SlotOf(bulk, bulk->oldest);
+		Slot *slot = SlotOf(bulk, bulk->first_sent);
 
 		if (++slot->crashes >= CRASHES_TO_BLAME)
 			Answer(bulk, slot, BULK_CRASHED,
 				   psprintf("the engine process ended while it had the image alone: %s", how));
 	}
-	else if (bulk->in_flight > 0)
-		bulk->careful_until = bulk->cursor + (bulk->out.begun ? 1 : 0);
+	for (uint64 number = bulk->first_sent; number != NO_IMAGE;
+		 number = SlotOf(bulk, number)->sent_after)
+		bulk->careful_until = Max(bulk->careful_until, number + 1);
 	FindOldest(bulk);
 	Rewind(bulk);
 	pfree(how);
 }
 
-/* The oldest image has had its time. */
+/* The image that is waited for has had its time. */
 static void
 TakeTimeout(BulkHash *bulk)
 {
-	Slot *slot = SlotOf(bulk, bulk->oldest);
-	bool opening = slot->state == SLOT_WAITING;
+	Slot *slot = SlotOf(bulk, bulk->waited_for);
+	bool opening = slot->is_file && slot->state == SLOT_WAITING;
 
-	if (!opening)
+	if (!opening && bulk->engine != NULL)
 		EngineAbandon(bulk->engine);
 	Answer(bulk, slot, BULK_TIMEOUT,
 		   psprintf("%s took too long; \"vamhash.image_timeout\" is %d ms",
@@ -593,6 +832,18 @@ TakeTimeout(BulkHash *bulk)
 		FileOpenerRestart(bulk->opener);
 	else
 		Rewind(bulk);
+}
+
+/* Have a device opened once there are images enough, and take what it has to say. */
+static void
+ExchangeWithDevice(BulkHash *bulk)
+{
+	if (bulk->device == NULL)
+		return;
+	if (bulk->unanswered > 0)
+		BulkDeviceStart(bulk->device, bulk->next);
+	BulkDeviceExchange(bulk->device);
+	TakeAnswers(bulk);
 }
 
 /* Send what there is room for and take what has come; returns at once. */
@@ -605,6 +856,7 @@ Exchange(BulkHash *bulk)
 		EngineReply reply;
 		EngineNews news;
 
+		ExchangeWithDevice(bulk);
 		SendImages(bulk);
 		if (bulk->engine == NULL)
 			return;
@@ -615,6 +867,8 @@ Exchange(BulkHash *bulk)
 			TakeEnd(bulk);
 		else if (reply.operation == Operation::result)
 			TakeRecords(bulk, &reply);
+		else if (reply.operation == Operation::batch)
+			TakeBatch(bulk, &reply);
 		else
 			EngineRejectReply(bulk->engine, "DONE before END");
 	}
@@ -627,7 +881,23 @@ AwaitsFile(BulkHash *bulk)
 	Slot *slot = SlotOf(bulk, bulk->cursor);
 
 	return bulk->cursor < bulk->next && slot->state == SLOT_WAITING && slot->is_file &&
-		   MaySend(bulk);
+		   MaySend(bulk) && !AwaitsDevice(bulk);
+}
+
+/*
+ * The image that the engine decodes, or whose file is opened; NO_IMAGE where something else is waited
+ * for: a device takes as long as it takes, to be opened and to hash. Where one must be used, images wait
+ * in the engine for what it hashes.
+ */
+static uint64
+AwaitedImage(BulkHash *bulk)
+{
+	FindOldest(bulk);
+	if (bulk->oldest == bulk->next || AwaitsDevice(bulk) ||
+		(bulk->device != NULL && BulkDeviceIsRequired(bulk->device) &&
+		 BulkDeviceIsHashing(bulk->device)))
+		return NO_IMAGE;
+	return bulk->in_flight > 0 ? bulk->first_sent : bulk->oldest;
 }
 
 /*
@@ -637,16 +907,16 @@ AwaitsFile(BulkHash *bulk)
 static void
 WaitForNews(BulkHash *bulk)
 {
-	uint64 limit_us = (uint64) vamhash_image_timeout * 1000;
+	uint64 awaited = AwaitedImage(bulk);
+	uint64 limit_us = awaited == NO_IMAGE ? 0 : (uint64) vamhash_image_timeout * 1000;
 	EngineWish wishes[MAX_WISHES];
 	int count = 0;
 	bool awaits_file;
 	uint64 took;
 
-	FindOldest(bulk);
-	if (bulk->waited_for != bulk->oldest)
+	if (bulk->waited_for != awaited)
 		bulk->waited_us = 0;
-	bulk->waited_for = bulk->oldest;
+	bulk->waited_for = awaited;
 	if (limit_us > 0 && bulk->waited_us >= limit_us)
 	{
 		TakeTimeout(bulk);
@@ -658,10 +928,14 @@ WaitForNews(BulkHash *bulk)
 		wishes[count++] = FileOpenerWish(bulk->opener);
 	if (bulk->engine != NULL)
 	{
-		bool to_send = bulk->out.begun || (bulk->cursor < bulk->next && MaySend(bulk));
+		bool to_send =
+			bulk->out.begun || bulk->control.length > 0 ||
+			(!awaits_file && bulk->cursor < bulk->next && MaySend(bulk) && !AwaitsDevice(bulk));
 
-		wishes[count++] = {bulk->engine, to_send && !awaits_file};
+		wishes[count++] = {bulk->engine, to_send};
 	}
+	if (bulk->device != NULL && BulkDeviceWish(bulk->device, &wishes[count]))
+		count++;
 	took = EngineWait(wishes, count,
 					  limit_us > 0 ? (long) ((limit_us - bulk->waited_us + 999) / 1000) : -1);
 	bulk->waited_us += took;
@@ -777,6 +1051,23 @@ TakeReport(BulkHash *bulk, const EngineReply *reply)
 	bulk->counts.seconds_decoding = report.decoding_seconds;
 }
 
+/*
+ * End the device's part. One that is still starting is worth as much time as the bulk has taken: the
+ * next one then finds it ready.
+ */
+static void
+EndDevice(BulkHash *bulk)
+{
+	instr_time took;
+
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, bulk->begun);
+	bulk->counts.device = BulkDeviceFinish(
+		bulk->device, bulk->waits_for_device ? -1 : (long) INSTR_TIME_GET_MILLISEC(took));
+	AddToTotal(TOTAL_FALLBACKS, bulk->counts.device.fallbacks);
+	AddToTotal(TOTAL_DEVICE_IMAGES, bulk->counts.device.pictures);
+}
+
 BulkHashCounts
 BulkHashFinish(BulkHash *bulk)
 {
@@ -796,44 +1087,9 @@ BulkHashFinish(BulkHash *bulk)
 		bulk->counts.restarts += FileOpenerRestarts(bulk->opener);
 		FileOpenerEnd(bulk->opener, timeout);
 	}
+	if (bulk->device != NULL)
+		EndDevice(bulk);
 	counts = bulk->counts;
 	MemoryContextDelete(bulk->context);
 	return counts;
-}
-
-void
-SetLastBulk(const char *kind, const BulkHashCounts *counts, double seconds)
-{
-	ResetLastWork(kind);
-	SetLastInt("last_images", counts->images);
-	SetLastInt("last_bad", counts->bad);
-	SetLastInt("last_bytes", counts->bytes);
-	SetLastInt("last_restarts", counts->restarts);
-	SetLastInt("last_threads", counts->threads);
-	SetLastSeconds("last_seconds", seconds);
-	SetLastSeconds("last_seconds_waiting", counts->seconds_waiting);
-	SetLastSeconds("last_seconds_reading_files", counts->seconds_reading);
-	SetLastSeconds("last_seconds_decoding", counts->seconds_decoding);
-}
-
-void
-FillBulkColumns(const BulkHashRow *row, Datum *values, bool *nulls)
-{
-	memset(nulls, !row->hashed, BULK_COLUMN_COUNT * sizeof(bool));
-	if (row->hashed)
-	{
-		values[BULK_DHASH] = Int64GetDatum((int64) row->hashes.dhash);
-		values[BULK_AHASH] = Int64GetDatum((int64) row->hashes.ahash);
-		values[BULK_WHASH] = Int64GetDatum((int64) row->hashes.whash);
-		values[BULK_PHASH] = Int64GetDatum((int64) row->hashes.phash);
-		values[BULK_WHASH16] = Int64GetDatum((int64) row->hashes.whash16);
-		values[BULK_WIDTH] = Int32GetDatum((int32) row->hashes.width);
-		values[BULK_HEIGHT] = Int32GetDatum((int32) row->hashes.height);
-		values[BULK_FORMAT] = CStringGetTextDatum(row->hashes.format);
-	}
-	values[BULK_STATUS] = CStringGetTextDatum(BulkStatusName(row->status));
-	nulls[BULK_STATUS] = false;
-	nulls[BULK_MESSAGE] = row->message == NULL;
-	if (row->message != NULL)
-		values[BULK_MESSAGE] = CStringGetTextDatum(row->message);
 }

@@ -22,27 +22,11 @@
  */
 #pragma once
 
+#include "pg/bulk_device.hpp"
+#include "pg/bulk_result.hpp"
 #include "pg/image_hash.hpp"
 
 typedef struct BulkHash BulkHash;
-
-/* What became of an image; BulkStatusName() has the names that SQL shows. */
-typedef enum BulkStatus
-{
-	BULK_OK,
-	BULK_TRUNCATED, /* with hashes, if a picture could be made of what is there */
-	BULK_CORRUPT,
-	BULK_UNSUPPORTED,
-	BULK_TOO_LARGE,
-	BULK_NOT_FOUND,
-	BULK_DENIED,	 /* the server may not read the file */
-	BULK_UNREADABLE, /* not a regular file, a read error, or it changed while it was read */
-	BULK_TIMEOUT,
-	BULK_OUT_OF_MEMORY,
-	BULK_CRASHED,  /* the engine process died of it */
-	BULK_NO_IMAGE, /* NULL */
-	BULK_STATUS_COUNT,
-} BulkStatus;
 
 typedef struct BulkHashOptions
 {
@@ -50,32 +34,10 @@ typedef struct BulkHashOptions
 	bool fast; /* DecodeIsFast() */
 	bool orient;
 	bool files; /* sources are paths: the right to read server files is checked at once */
+	Job *job;	/* is told the device that hashes, if one does; may be NULL */
+	/* Of a run of several bulks, which then share it, and wait for a device at their first; or NULL. */
+	PictureArena *arena;
 } BulkHashOptions;
-
-/* What is known of one image; `message` is good until the next call. */
-typedef struct BulkHashRow
-{
-	uint64 number; /* of the image, from 0 */
-	Datum tag;	   /* as it was given to BulkHashPut() */
-	BulkStatus status;
-	bool hashed; /* `hashes` holds what was wanted; else only the status is known */
-	vamhash::protocol::HashResult hashes;
-	const char *message; /* what is wrong, NULL if nothing is */
-} BulkHashRow;
-
-/* Counts of a bulk, for progress and statistics. */
-typedef struct BulkHashCounts
-{
-	uint64 images;			/* whose row has been returned */
-	uint64 bad;				/* of these, whose status is not ok */
-	uint64 bytes;			/* of encoded images that were given to the engine */
-	uint64 restarts;		/* engines that died or were stopped on the way */
-	double seconds_waiting; /* of this process, for the engine */
-	/* The engine's own, known at the end; of several engines the last one's. Summed over threads. */
-	uint32 threads;			/* that decoded */
-	double seconds_reading; /* files */
-	double seconds_decoding;
-} BulkHashCounts;
 
 extern BulkHash *BulkHashBegin(const BulkHashOptions *options);
 
@@ -95,28 +57,3 @@ extern const BulkHashCounts *BulkHashGetCounts(const BulkHash *bulk);
 
 /* End a bulk; what was not returned is dropped. Returns all counts. */
 extern BulkHashCounts BulkHashFinish(BulkHash *bulk);
-
-/* Tell vamhash_stat of work that is complete: its counts, and the seconds that it took in all. */
-extern void SetLastBulk(const char *kind, const BulkHashCounts *counts, double seconds);
-
-/* The word that SQL shows in the column status. */
-extern const char *BulkStatusName(BulkStatus status);
-
-/* Columns of a row as all functions return them, after the key. */
-typedef enum BulkColumn
-{
-	BULK_DHASH,
-	BULK_AHASH,
-	BULK_WHASH,
-	BULK_PHASH,
-	BULK_WHASH16,
-	BULK_WIDTH,
-	BULK_HEIGHT,
-	BULK_FORMAT,
-	BULK_STATUS,
-	BULK_MESSAGE,
-	BULK_COLUMN_COUNT,
-} BulkColumn;
-
-/* Fill the columns of a row, in the current memory context. */
-extern void FillBulkColumns(const BulkHashRow *row, Datum *values, bool *nulls);

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "pg/bulk_hash.hpp"
+#include "pg/bulk_result.hpp"
 
 extern "C"
 {

@@ -948,6 +948,17 @@ EngineNoteDevice(EngineRequest *request, bool has_worked, bool is_held)
 }
 
 bool
+EngineHasIdleHolder(void)
+{
+	for (Engine *engine = engines; engine != NULL; engine = engine->next)
+	{
+		if (!engine->busy && engine->hold == HOLDS_ONE)
+			return true;
+	}
+	return false;
+}
+
+bool
 EngineEndIdleHolders(void)
 {
 	Engine *engine = engines;
@@ -965,6 +976,17 @@ EngineEndIdleHolders(void)
 		engine = next;
 	}
 	return any;
+}
+
+bool
+EngineIsInsideHolder(const EngineRequest *request)
+{
+	for (const Engine *engine = engines; engine != NULL; engine = engine->next)
+	{
+		if (engine != request && engine->busy && engine->hold != HOLDS_NONE)
+			return true;
+	}
+	return false;
 }
 
 uint32
@@ -1042,6 +1064,14 @@ TakeFrame(EngineRequest *request, const FrameHeader *header)
 	case Operation::result:
 		request->input_begin += header->length;
 		request->results += header->length;
+		break;
+
+	case Operation::batch:
+		request->input_begin += header->length;
+		break;
+
+	case Operation::ask_device:
+		NoteDeviceQuestion(request);
 		break;
 
 	case Operation::done:
@@ -1131,6 +1161,8 @@ EngineTryReceive(EngineRequest *request, EngineReply *reply)
 {
 	FrameHeader header;
 
+	/* An engine that sends without an end must not keep its caller from a cancel. */
+	CHECK_FOR_INTERRUPTS();
 	while (!HasWholeFrame(request, &header))
 	{
 		Size buffered = request->input_end - request->input_begin;
@@ -1195,6 +1227,8 @@ EngineEnd(EngineRequest *request, long timeout, EngineReply *done)
 		switch (EngineTryReceive(request, done))
 		{
 		case ENGINE_REPLIED:
+			if (done->operation == Operation::batch)
+				break; /* of pictures that were hashed otherwise */
 			if (done->operation != Operation::done || sent < sizeof(header))
 				ReportProtocolViolation(request, "expected DONE after the last answer");
 			return true;

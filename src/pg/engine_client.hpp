@@ -61,6 +61,12 @@ extern void EngineLetWait(EngineRequest *request, long timeout);
 /* Check and note what DONE says: whether a device has worked, and whether the engine still holds one. */
 extern void EngineNoteDevice(EngineRequest *request, bool has_worked, bool is_held);
 
+/* Is the request made inside another one of this session, whose engine may hold a device? */
+extern bool EngineIsInsideHolder(const EngineRequest *request);
+
+/* Has this session an idle engine that holds a device? */
+extern bool EngineHasIdleHolder(void);
+
 /* End this session's idle engines that may hold a device; was there any? */
 extern bool EngineEndIdleHolders(void);
 
@@ -72,7 +78,7 @@ struct iovec;
 
 typedef enum EngineNews
 {
-	ENGINE_REPLIED, /* there is a reply: RESULT or DONE; its payload is good until the next call */
+	ENGINE_REPLIED, /* there is a reply: RESULT, BATCH, ASK_DEVICE or DONE; its payload is good until the next call */
 	ENGINE_SILENT,
 	ENGINE_GONE, /* it has ended, and there is nothing more of it: EngineBury() */
 } EngineNews;
@@ -98,7 +104,7 @@ typedef struct EngineWish
 	bool to_send;
 } EngineWish;
 
-#define MAX_WISHES 2
+#define MAX_WISHES 3
 
 /*
  * Wait until one of so many wishes comes true, at most so many milliseconds (-1: for ever); returns the

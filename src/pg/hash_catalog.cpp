@@ -449,25 +449,12 @@ PutImage(const CatalogRun *run, BulkHash *bulk, SPITupleTable *rows, uint64 numb
 		pfree(bytes);
 }
 
-/* Add the counts of a batch to those before. */
-static void
-AddCounts(BulkHashCounts *sum, BulkHashCounts batch)
-{
-	sum->images += batch.images;
-	sum->bad += batch.bad;
-	sum->bytes += batch.bytes;
-	sum->restarts += batch.restarts;
-	sum->seconds_waiting += batch.seconds_waiting;
-	sum->threads = batch.threads;
-	sum->seconds_reading += batch.seconds_reading;
-	sum->seconds_decoding += batch.seconds_decoding;
-}
-
 /* Hash the locked rows of a batch and write them. */
 static void
 HashRows(CatalogRun *run, SPITupleTable *rows)
 {
 	BulkHash *bulk = BulkHashBegin(&run->options);
+	BulkHashCounts counts;
 	BulkHashRow image;
 
 	for (uint64 i = 0; i < rows->numvals; i++)
@@ -479,7 +466,8 @@ HashRows(CatalogRun *run, SPITupleTable *rows)
 	while (BulkHashNext(bulk, true, &image))
 		TakeImage(run, bulk, rows, &image);
 	WritePendingRows(run);
-	AddCounts(&run->counts, BulkHashFinish(bulk));
+	counts = BulkHashFinish(bulk);
+	AddBulkCounts(&run->counts, &counts);
 }
 
 /* Commit, and begin the next transaction. */
@@ -573,6 +561,8 @@ VAMHASH_FUNCTION(vamhash_hash_catalog)
 	if (run->catalog->files)
 		CheckMayReadFiles();
 	run->job = BeginProcedureJob("hash_catalog");
+	run->options.job = run->job;
+	run->options.arena = PictureArenaCreate();
 	SetJobPhase(run->job, "counting rows", -1);
 	CheckStatements(run->catalog);
 	SetJobPhase(run->job, "hashing", CountRows(run->catalog));

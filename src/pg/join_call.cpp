@@ -8,9 +8,6 @@
  * which is shown in vamhash_progress, and at its end a report, which is shown in
  * vamhash_stat. Neither has any part in the result, but both are checked: an engine
  * that sends nonsense there is not to be believed elsewhere.
- *
- * An engine that would use a device asks first (ASK_DEVICE), and gets one of the cluster's
- * slots (device_slots.cpp). Where none is free, it uses the CPU, or the call waits.
  */
 #include "pg/postgres.hpp"
 #include "pg/join_call.hpp"
@@ -18,13 +15,12 @@
 extern "C"
 {
 #include "catalog/pg_type.h"
-#include "storage/fd.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
 
-#include "pg/device_slots.hpp"
+#include "pg/device_use.hpp"
 #include "pg/keyed_query.hpp"
 #include "pg/settings.hpp"
 #include "pg/statistics.hpp"
@@ -34,9 +30,6 @@ using namespace vamhash::protocol;
 
 /* Bytes of hashes collected before they are sent. */
 #define SEND_BUFFER_SIZE (256 * 1024)
-
-/* How often one looks for a free device. */
-#define DEVICE_POLL_MS 50
 
 /* A set of rows being sent. */
 typedef struct RowSender
@@ -67,23 +60,9 @@ CheckThreshold(int32 threshold)
 	return (uint8) threshold;
 }
 
-/* Which device a join may use, from the settings. */
-static DeviceSettings
-GetDeviceSettings(void)
-{
-	DeviceSettings settings = {};
-
-	settings.memory_limit = (uint64) vamhash_gpu_memory_limit * 1024;
-	settings.min_rows = vamhash_gpu_min_rows;
-	settings.use = vamhash_gpu;
-	settings.device_id = vamhash_device_id;
-	GetBackends(settings.backends);
-	return settings;
-}
-
 /* The limits and means of a join, from the settings. */
 static JoinSettings
-GetJoinSettings(void)
+GetJoinSettings(bool *devices_barred)
 {
 	JoinSettings settings = {};
 
@@ -91,25 +70,8 @@ GetJoinSettings(void)
 	settings.max_pairs = vamhash_max_pairs;
 	settings.threads = vamhash_threads;
 	settings.method = vamhash_join_method;
-	settings.device = GetDeviceSettings();
+	settings.device = GetDeviceSettings(devices_barred);
 	return settings;
-}
-
-/* Keep a join off devices where no engine may hold one. */
-static void
-ObeyDeviceBar(JoinCall *join)
-{
-	DeviceSettings *device = &join->settings.device;
-
-	if (vamhash_max_gpu_engines > 0 || device->use == (uint32) DeviceUse::off)
-		return;
-	if (device->use == (uint32) DeviceUse::on)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("a device must be used, and none may be"),
-						errdetail("\"vamhash.gpu\" is on, \"vamhash.max_gpu_engines\" is 0."),
-						errhint("With \"vamhash.gpu\" set to auto, the CPU does the work.")));
-	device->use = (uint32) DeviceUse::off;
-	join->devices_barred = true;
 }
 
 TypeCacheEntry *
@@ -146,8 +108,7 @@ BeginJoin(JoinCall *join, FunctionCallInfo fcinfo, const char *kind, Oid key_typ
 	join->key_type = key_type;
 	join->hash_type = GetHashType(fcinfo);
 	join->columns = columns;
-	join->settings = GetJoinSettings();
-	ObeyDeviceBar(join);
+	join->settings = GetJoinSettings(&join->devices_barred);
 	join->job = BeginJob(kind);
 	SetJobPhase(join->job, "reading rows", -1);
 	SetJobRows(join->job, 0);
@@ -247,42 +208,6 @@ ShowProgress(JoinCall *join, const EngineReply *reply)
 	SetJobDevice(join->job, progress.device[0] == '\0' ? "cpu" : progress.device);
 }
 
-/*
- * Take a slot for the engine; -1 if none is free, but where a device must be used, waits until one is.
- * An idle engine of this very session may have the last one, and nobody else would end that: this does.
- */
-static int
-TakeSlot(JoinCall *join)
-{
-	bool must = join->settings.device.use == (uint32) DeviceUse::on;
-	int slot = TakeDeviceSlot(must);
-
-	if (slot < 0 && EngineEndIdleHolders())
-		slot = TakeDeviceSlot(must);
-	if (slot >= 0 || !must)
-		return slot;
-	SetJobPhase(join->job, "waiting for a device", -1);
-	while ((slot = TakeDeviceSlot(must)) < 0)
-		EngineLetWait(join->request, DEVICE_POLL_MS);
-	SetJobPhase(join->job, "joining", -1);
-	join->phase = 0;
-	return slot;
-}
-
-/* Answer ASK_DEVICE. The slot is the engine's from then on. */
-static void
-AnswerDeviceQuestion(JoinCall *join)
-{
-	int slot;
-
-	if (join->settings.device.use == (uint32) DeviceUse::off)
-		EngineRejectReply(join->request, "ASK_DEVICE where no device may be used");
-	slot = TakeSlot(join);
-	EngineAnswerDevice(join->request, slot);
-	if (slot >= 0)
-		CloseTransientFile(slot);
-}
-
 /* Take the engine's report of a join that is done. */
 static void
 TakeReport(JoinCall *join, const EngineReply *reply)
@@ -309,7 +234,10 @@ ReceiveJoinReply(JoinCall *join, EngineReply *reply)
 		if (reply->operation == Operation::progress)
 			ShowProgress(join, reply);
 		else if (reply->operation == Operation::ask_device)
-			AnswerDeviceQuestion(join);
+		{
+			AnswerDeviceQuestion(join->request, &join->settings.device, join->job, "joining");
+			join->phase = 0;
+		}
 		else if (reply->operation == Operation::done)
 		{
 			TakeReport(join, reply);
@@ -328,7 +256,7 @@ FallbackReason(const JoinCall *join)
 	if (join->report.fallback[0] != '\0')
 		return join->report.fallback;
 	if (join->devices_barred && CountAllRows(join) >= join->settings.device.min_rows)
-		return "\"vamhash.max_gpu_engines\" is 0";
+		return DEVICES_BARRED_REASON;
 	return NULL;
 }
 

@@ -17,6 +17,8 @@ int vamhash_gpu = (int) DeviceUse::automatic;
 char *vamhash_backends = NULL;
 int vamhash_device_id = 0;
 int vamhash_gpu_min_rows = 0;
+int vamhash_gpu_min_images = 0;
+int vamhash_batch_size = 0;
 int vamhash_gpu_memory_limit = 0;
 int vamhash_max_gpu_engines = 0;
 int vamhash_max_image_bytes = 0;
@@ -138,7 +140,8 @@ DefineVamhashSettings(void)
 							&vamhash_memory_limit, 0, 0, PG_INT32_MAX, PGC_SUSET, GUC_UNIT_KB, NULL,
 							NULL, NULL);
 	DefineCustomEnumVariable(
-		"vamhash.gpu", "Whether joins use a device: a GPU, or what else there is.",
+		"vamhash.gpu",
+		"Whether joins and the hashing of many images use a device: a GPU, or what else there is.",
 		"auto uses one where it pays, and the CPU where it fails; on uses one or "
 		"is an error.",
 		&vamhash_gpu, (int) DeviceUse::automatic, device_uses, PGC_USERSET, 0, NULL, NULL, NULL);
@@ -152,7 +155,16 @@ DefineVamhashSettings(void)
 	DefineCustomIntVariable(
 		"vamhash.gpu_min_rows", "Rows below which a join stays on the CPU if vamhash.gpu is auto.",
 		NULL, &vamhash_gpu_min_rows, 100 * 1000, 0, PG_INT32_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("vamhash.gpu_memory_limit", "Memory of a device that a join may use.",
+	DefineCustomIntVariable(
+		"vamhash.gpu_min_images",
+		"Images of a call below which it opens no device, if vamhash.gpu is auto.",
+		"Until there are so many, the CPU hashes them.", &vamhash_gpu_min_images, 10, 0,
+		PG_INT32_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("vamhash.batch_size", "Images that a device hashes at once, at most.",
+							"0 means as many as were decoded meanwhile, and there was room for.",
+							&vamhash_batch_size, 0, 0, (int) max_images, PGC_USERSET, 0, NULL, NULL,
+							NULL);
+	DefineCustomIntVariable("vamhash.gpu_memory_limit", "Memory of a device that a call may use.",
 							"0 means most of what is free.", &vamhash_gpu_memory_limit, 0, 0,
 							PG_INT32_MAX, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	/* One number for the cluster, which sessions share: for none to set by itself. */

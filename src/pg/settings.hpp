@@ -20,6 +20,8 @@ extern int vamhash_gpu;			 /* a vamhash::protocol::DeviceUse */
 extern char *vamhash_backends;
 extern int vamhash_device_id;
 extern int vamhash_gpu_min_rows;
+extern int vamhash_gpu_min_images;
+extern int vamhash_batch_size;
 extern int vamhash_gpu_memory_limit; /* kB */
 extern int vamhash_max_gpu_engines;
 extern int vamhash_max_image_bytes;

@@ -35,10 +35,9 @@ static int last_entry_count = 0;
 
 /* In the order of enum Total. */
 static const char *const total_names[] = {
-	"total_joins",			 "total_rows",			"total_pairs",
-	"total_device_joins",	 "total_fallbacks",		"total_images",
-	"total_image_errors",	 "total_engine_starts", "total_engine_kills",
-	"total_engine_failures",
+	"total_joins",		   "total_rows",		 "total_pairs",			  "total_device_joins",
+	"total_fallbacks",	   "total_images",		 "total_device_images",	  "total_image_errors",
+	"total_engine_starts", "total_engine_kills", "total_engine_failures",
 };
 static_assert(lengthof(total_names) == TOTAL_COUNT, "a total without a name");
 

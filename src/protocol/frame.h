@@ -16,8 +16,8 @@
 // once.
 //
 // How many engines of a cluster may hold a device at once is limited, and only the backends can
-// count them. An engine that holds none and would use one in a join sends ASK_DEVICE, before any
-// RESULT and once at most; the backend answers with a DeviceGrant in DATA, and END. If it grants
+// count them. An engine that holds none and would use one sends ASK_DEVICE, before any RESULT and
+// once a request at most; the backend answers with a DeviceGrant in DATA, and END. If it grants
 // one, the first byte of DATA brings a descriptor (SCM_RIGHTS): the engine counts for as long as it
 // keeps that open, and so until it ends, however it does; it closes it when it has given the device
 // back. BEGIN_DEVICES, END asks for a DeviceRecord of each device there is, in RESULT frames.
@@ -44,6 +44,29 @@
 // path has been answered, by DONE. With a RESULT's first byte come the descriptors that it tells
 // of.
 //
+// Many images may be hashed on a device, which another engine has (`compute`). Both engines then
+// share memory, the arena, which the backend makes and cannot be made larger or smaller. To the one
+// that decodes the backend sends, between images,
+//
+//     ARENA      once, with a descriptor (SCM_RIGHTS) of the memory by its first byte
+//     FREE_PART  of a batch that has been hashed
+//
+// The arena has parts. A picture is put into the part that is open, and its image answered with
+// where it is instead of hashes. When a part is complete, BATCH tells of it, after the answers of
+// all pictures in it; nothing more is written there before FREE_PART. Pictures of an image whose
+// IMAGE does not say image_to_arena are hashed where they are decoded, and so are others for which
+// there is no room.
+//
+// The engine with the device has a request beside it:
+//
+//     BEGIN_PICTURES,  ARENA,  PICTURES ...,  END
+//
+// answered by ASK_DEVICE, if it holds no device; by RESULT with a DeviceReady, before which the
+// backend sends nothing more; by RESULT ... with a PictureHashes for each picture of each PICTURES,
+// in order; and, once END has been read, by DONE. Here, too, the backend never waits to send alone.
+// Where a device must be used and fails, ERROR ends the request at any time, and its engine is not
+// used again.
+//
 // This header is included on both sides of the border, so it holds plain structs and constants.
 #pragma once
 
@@ -51,7 +74,7 @@
 
 namespace vamhash::protocol {
 
-constexpr std::uint32_t version = 5;
+constexpr std::uint32_t version = 6;
 constexpr std::uint32_t magic = 0x31484d56; // "VMH1" in memory on a little-endian machine
 constexpr std::uint32_t max_payload = 1U << 20;
 constexpr std::uint32_t max_columns = 8; // hashes compared for one row by a join
@@ -77,6 +100,11 @@ enum class Operation : std::uint16_t {
     ask_device = 15,
     begin_open = 16,
     path = 17,
+    begin_pictures = 18,
+    arena = 19,
+    free_part = 20,
+    batch = 21,
+    pictures = 22,
 };
 
 /// Status of an ERROR frame, and of one of many images. The first eight, and out_of_memory, are
@@ -183,19 +211,64 @@ struct ImageHeader {
 };
 static_assert(sizeof(ImageHeader) == 16);
 constexpr std::uint32_t image_is_file = 1;
+constexpr std::uint32_t image_to_arena = 2; // its picture may be put into the arena
+
+/// Payload of ARENA. Parts are of equal size, a multiple of 64 bytes, and follow one another.
+struct Arena {
+    std::uint64_t bytes;  // of all parts
+    std::uint32_t parts;  // 1 .. max_parts
+    std::uint32_t batch;  // pictures in a part at most, 1 .. max_images
+    std::uint32_t waits;  // 1: an image waits for room; 0: it is hashed where it is decoded
+    std::uint32_t number; // of the arena in its session: an engine that has it keeps it mapped
+    std::uint32_t kept;   // 1: it will be used again, by another request
+    std::uint32_t unused;
+};
+static_assert(sizeof(Arena) == 32);
+constexpr std::uint32_t max_parts = 4;
+constexpr std::uint64_t max_arena = std::uint64_t{2} << 30;
+
+/// Payload of FREE_PART, and of BATCH.
+struct ArenaPart {
+    std::uint32_t part;
+    std::uint32_t pictures; // in it; 0 in FREE_PART
+};
+static_assert(sizeof(ArenaPart) == 8);
+
+/// A picture in a part of the arena: grey pixels, row by row, upright; or the coefficients of a
+/// JPEG (codec/jpeg_layout.h).
+struct Picture {
+    std::uint64_t offset; // in the part, a multiple of 64
+    std::uint32_t width;  // pixels, as stored
+    std::uint32_t height;
+    std::uint8_t is_jpeg; // 0 or 1; what follows is of a JPEG, otherwise 0
+    std::uint8_t colour;  // a JpegColour
+    std::uint8_t orientation;
+    std::uint8_t unused;
+    std::uint8_t across[4]; // JpegSampling of each component
+    std::uint8_t down[4];
+    std::uint32_t unused_too;
+};
+static_assert(sizeof(Picture) == 32);
+
+enum class ImageHashed : std::uint8_t {
+    no = 0,
+    yes = 1,    // `result` holds what was wanted
+    placed = 2, // the picture is in the arena; `result` holds all but hashes
+};
 
 /// RESULT frames of many images carry whole records: this, then `message_length` bytes that say
 /// what is wrong, padded with zeros to a multiple of 8.
 struct ImageRecord {
     std::uint32_t number;
     std::uint16_t status; // a Fault
-    std::uint8_t hashed;  // 1: `result` holds what was wanted; 0: nothing
-    std::uint8_t unused;
+    std::uint8_t hashed;  // an ImageHashed
+    std::uint8_t part;    // of the arena, in which the picture is
     std::uint32_t message_length;
-    std::uint32_t unused_too;
+    std::uint32_t unused;
     HashResult result;
+    Picture picture; // where it is in the arena; otherwise all zero
 };
-static_assert(sizeof(ImageRecord) == 72);
+static_assert(sizeof(ImageRecord) == 104);
 constexpr std::uint32_t max_image_message = 499;
 
 /// Bytes of a record whose message has this length.
@@ -203,8 +276,8 @@ constexpr std::uint32_t image_record_size(std::uint32_t message_length) {
     return sizeof(ImageRecord) + ((message_length + 7) / 8 * 8);
 }
 
-/// The most payload in a RESULT frame of images: the backend takes each frame out of a buffer in
-/// which it must be whole.
+/// The most payload in a RESULT frame of images or pictures: the backend takes each frame out of a
+/// buffer in which it must be whole.
 constexpr std::uint32_t max_image_results = 4096;
 
 /// The payload of PATH begins with this; the path follows, absolute or empty, without a zero.
@@ -240,7 +313,7 @@ enum class DeviceUse : std::uint32_t { off = 0, automatic = 1, on = 2 };
 enum class Backend : std::uint8_t { none = 0, cuda = 1, opencl = 2 };
 constexpr std::uint32_t backend_count = 2;
 
-/// Which device a join may use.
+/// Which device a request may use.
 struct DeviceSettings {
     std::uint64_t memory_limit;      // bytes on the device; 0: most of what is free
     std::uint64_t min_rows;          // with DeviceUse::automatic, fewer rows stay on the CPU
@@ -267,6 +340,50 @@ struct DeviceGrant {
     std::uint32_t unused;
 };
 static_assert(sizeof(DeviceGrant) == 8);
+
+/// Payload of BEGIN_PICTURES.
+struct PicturesRequest {
+    DeviceSettings device;
+    std::uint32_t wanted; // as in HashRequest
+    std::uint32_t unused;
+};
+static_assert(sizeof(PicturesRequest) == 40);
+
+/// The first RESULT of BEGIN_PICTURES.
+struct DeviceReady {
+    char device[128];           // as in JoinDone; all zero: there is none, and END must follow
+    char reason[200];           // why, then
+    std::uint64_t memory_bytes; // of the machine, or of the container: an arena may take some of it
+};
+static_assert(sizeof(DeviceReady) == 336);
+
+/// The payload of PICTURES begins with this; so many Pictures follow.
+struct PictureBatch {
+    std::uint32_t part;
+    std::uint32_t pictures; // 1 .. max_images
+};
+static_assert(sizeof(PictureBatch) == 8);
+
+enum class PictureStatus : std::uint32_t {
+    hashed = 0,
+    left = 1,       // it is for the CPU: too large for the device, or with coefficients that only
+                    // libjpeg-turbo knows what to do with
+    failed = 2,     // the device has failed; so will all that follow
+    impossible = 3, // there is no such picture
+};
+
+/// RESULT frames of BEGIN_PICTURES after the first carry whole records, in the order of the
+/// pictures.
+struct PictureHashes {
+    std::uint32_t status; // a PictureStatus
+    std::uint32_t unused;
+    std::uint64_t dhash;
+    std::uint64_t ahash;
+    std::uint64_t whash;
+    std::uint64_t phash;
+    std::uint64_t whash16;
+};
+static_assert(sizeof(PictureHashes) == 48);
 
 /// RESULT frames of BEGIN_DEVICES carry whole records, of the CPU first. Texts are of
 /// printable ASCII, zero-filled, and end with a zero.
@@ -367,6 +484,19 @@ struct ImagesDone {
     std::uint32_t unused;
 };
 static_assert(sizeof(ImagesDone) == 40);
+
+/// Payload of DONE after pictures.
+struct PicturesDone {
+    Done done;
+    std::uint64_t pictures;     // that the device has hashed
+    std::uint64_t batches;      // that it was given
+    std::uint64_t device_bytes; // the most that was allocated on it
+    double device_seconds;      // from a batch's arrival to its last hash
+    std::uint32_t failures;     // batches that it failed in
+    std::uint32_t holds_device; // as in JoinDone
+    char failure[200];          // the last one's reason; zero-filled
+};
+static_assert(sizeof(PicturesDone) == 248);
 
 /// Payload of DONE after a join: JoinReport (join/report.h).
 struct JoinDone {

@@ -38,6 +38,8 @@ inline const char* check_answer(const FrameHeader& header) {
     case Operation::result:
     case Operation::progress:
         return nullptr;
+    case Operation::batch:
+        return header.length == sizeof(ArenaPart) ? nullptr : "BATCH has a wrong length";
     case Operation::ask:
         return header.length == 0 ? nullptr : "ASK has a wrong length";
     case Operation::ask_device:
@@ -73,27 +75,35 @@ inline const char* check_hash_result(const HashResult& result) {
                                                             : "an image format that does not end";
 }
 
-/// Checks one record about many images: what can be said of an image that was sent as a file or
-/// not. Its message is apart.
-inline const char* check_image_record(const ImageRecord& record, bool is_file) {
+/// What was asked of an image.
+struct ImageAsked {
+    bool is_file;
+    std::uint32_t parts; // of the arena into which its picture may be put; 0: into none
+};
+
+/// Checks one record about many images: what can be said of an image of which this was asked. Its
+/// message is apart. Whether there is such a picture is for its reader to find out.
+inline const char* check_image_record(const ImageRecord& record, const ImageAsked& asked) {
     const auto fault = static_cast<Fault>(record.status);
-    bool possible = record.hashed <= 1;
+    const auto hashed = static_cast<ImageHashed>(record.hashed);
+    bool possible = hashed == ImageHashed::no || hashed == ImageHashed::yes ||
+                    (hashed == ImageHashed::placed && record.part < asked.parts);
 
     switch (fault) {
     case Fault::none:
-        possible = possible && record.hashed == 1 && record.message_length == 0;
+        possible = possible && hashed != ImageHashed::no && record.message_length == 0;
         break;
     case Fault::image_truncated:
         break;
     case Fault::image_unreadable:
-        possible = possible && is_file && record.hashed == 0;
+        possible = possible && asked.is_file && hashed == ImageHashed::no;
         break;
     case Fault::image_corrupt:
     case Fault::image_unsupported:
     case Fault::image_too_large:
     case Fault::out_of_memory:
     case Fault::internal:
-        possible = possible && record.hashed == 0;
+        possible = possible && hashed == ImageHashed::no;
         break;
     default:
         possible = false;
@@ -101,7 +111,7 @@ inline const char* check_image_record(const ImageRecord& record, bool is_file) {
     if (!possible) {
         return "an image's status that cannot be";
     }
-    return record.hashed == 1 ? check_hash_result(record.result) : nullptr;
+    return hashed == ImageHashed::no ? nullptr : check_hash_result(record.result);
 }
 
 /// Checks that a record with its message, whose header is whole, is within so many bytes.
@@ -190,6 +200,19 @@ inline const char* check_device(const DeviceRecord& device, std::uint32_t before
 inline const char* check_images_report(const ImagesDone& report) {
     const bool possible = is_duration(report.reading_seconds) &&
                           is_duration(report.decoding_seconds) && report.threads <= 0x7fffffff;
+
+    return possible ? nullptr : "a report that cannot be";
+}
+
+/// Checks what is said of a device that is to hash pictures.
+inline const char* check_device_ready(const DeviceReady& ready) {
+    return is_words(ready.device) && is_words(ready.reason) ? nullptr : "a device that cannot be";
+}
+
+/// Checks the report of so many pictures.
+inline const char* check_pictures_report(const PicturesDone& report, std::uint64_t pictures) {
+    const bool possible = report.pictures <= pictures && is_duration(report.device_seconds) &&
+                          report.holds_device <= 1 && is_words(report.failure);
 
     return possible ? nullptr : "a report that cannot be";
 }

@@ -380,4 +380,178 @@ Ending Backend::receive_devices(std::uint32_t id) {
     }
 }
 
+/// The next frame of an answer that comes while the request is still sent: each must be whole in
+/// the backend's buffer.
+std::optional<Backend::Reply> Backend::receive_of_many() {
+    constexpr std::size_t buffer = 8192;
+    auto reply = receive();
+    if (reply && sizeof(protocol::FrameHeader) + reply->payload.size() > buffer) {
+        check("a frame is too long");
+        return std::nullopt;
+    }
+    return reply;
+}
+
+/// Takes the records of a RESULT: of images that have no answer yet.
+bool Backend::take_records(const Bytes& payload, ImagesJob& left,
+                           std::array<std::uint64_t, protocol::max_parts>& placed) {
+    for (std::size_t at = 0; at < payload.size();) {
+        protocol::ImageRecord record{};
+        const std::size_t rest = payload.size() - at;
+        if (!check(rest < sizeof record ? "a part of an image's record" : nullptr)) {
+            return false;
+        }
+        std::memcpy(&record, payload.data() + at, sizeof record);
+        const auto image = left.images.find(record.number);
+        if (!check(protocol::check_image_record_size(record, rest)) ||
+            !check(image == left.images.end() ? "an answer about an image that was not sent"
+                                              : nullptr) ||
+            !check(protocol::check_image_record(record, image->second.asked)) ||
+            !check(protocol::check_message(reinterpret_cast<const char*>(payload.data()) + at +
+                                               sizeof record,
+                                           record.message_length))) {
+            return false;
+        }
+        if (record.hashed != static_cast<std::uint8_t>(protocol::ImageHashed::no)) {
+            check_text(record.result.format);
+            require(static_cast<std::int32_t>(record.result.width) > 0 &&
+                        static_cast<std::int32_t>(record.result.height) > 0,
+                    "a size that is no SQL integer");
+        }
+        if (record.hashed == static_cast<std::uint8_t>(protocol::ImageHashed::placed)) {
+            require(record.part < left.parts, "a picture in no part");
+            ++placed[record.part];
+        }
+        if (--image->second.count == 0) {
+            left.images.erase(image);
+        }
+        at += protocol::image_record_size(record.message_length);
+    }
+    return true;
+}
+
+/// Takes BATCH: of all pictures that were put into a part since it was last told of.
+bool Backend::take_batch(const Bytes& payload, const ImagesJob& job,
+                         std::array<std::uint64_t, protocol::max_parts>& placed) {
+    protocol::ArenaPart part{};
+    std::memcpy(&part, payload.data(), sizeof part);
+    if (!check(part.part >= job.parts ? "a part of the arena that there is not" : nullptr) ||
+        !check(part.pictures == 0 || part.pictures != placed[part.part]
+                   ? "a batch of other pictures than were placed"
+                   : nullptr)) {
+        return false;
+    }
+    placed[part.part] = 0;
+    return true;
+}
+
+Ending Backend::receive_images(std::uint32_t id, const ImagesJob& job) {
+    begin(id);
+    ImagesJob left = job;
+    std::array<std::uint64_t, protocol::max_parts> placed{};
+    for (;;) {
+        const auto reply = receive_of_many();
+        if (!reply) {
+            return ending_;
+        }
+        if (reply->operation == Operation::result) {
+            if (!take_records(reply->payload, left, placed)) {
+                return ending_;
+            }
+        } else if (reply->operation == Operation::batch) {
+            if (!take_batch(reply->payload, job, placed)) {
+                return ending_;
+            }
+        } else if (reply->operation == Operation::done) {
+            protocol::ImagesDone report{};
+            if (!check(left.images.empty() ? nullptr : "DONE before END") ||
+                !check(reply->payload.size() == sizeof report ? nullptr
+                                                              : "DONE has a wrong length")) {
+                return ending_;
+            }
+            std::memcpy(&report, reply->payload.data(), sizeof report);
+            check(protocol::check_images_report(report));
+            return ending_;
+        } else {
+            check("unexpected operation");
+            return ending_;
+        }
+    }
+}
+
+bool Backend::take_ready(const Bytes& payload) {
+    protocol::DeviceReady ready{};
+    if (!check(payload.size() == sizeof ready ? nullptr : "a device of a wrong length")) {
+        return false;
+    }
+    std::memcpy(&ready, payload.data(), sizeof ready);
+    if (!check(protocol::check_device_ready(ready))) {
+        return false;
+    }
+    check_text(ready.device);
+    check_text(ready.reason);
+    return true;
+}
+
+bool Backend::take_pictures_done(const Bytes& payload, std::uint64_t pictures) {
+    protocol::PicturesDone report{};
+    if (!check(payload.size() == sizeof report ? nullptr : "DONE has a wrong length")) {
+        return false;
+    }
+    std::memcpy(&report, payload.data(), sizeof report);
+    if (!check(protocol::check_pictures_report(report, pictures))) {
+        return false;
+    }
+    check_text(report.failure);
+    require(report.pictures <= pictures && report.device_seconds >= 0, "a report that cannot be");
+    const bool has_device = report.pictures > 0 || report.holds_device != 0;
+    return check(has_device && !device_granted_ ? "a report of a device that was not granted"
+                                                : nullptr);
+}
+
+Ending Backend::receive_pictures(std::uint32_t id, std::uint64_t pictures) {
+    begin(id);
+    bool is_ready = false;
+    std::uint64_t left = pictures;
+    for (;;) {
+        const auto reply = receive_of_many();
+        if (!reply) {
+            return ending_;
+        }
+        if (reply->operation == Operation::ask_device) {
+            if (!answer_device()) {
+                return ending_;
+            }
+        } else if (reply->operation == Operation::result && !is_ready) {
+            if (!take_ready(reply->payload)) {
+                return ending_;
+            }
+            is_ready = true;
+        } else if (reply->operation == Operation::result) {
+            const auto hashes = records_of<protocol::PictureHashes>(reply->payload);
+            if (!check(reply->payload.size() % sizeof(protocol::PictureHashes) == 0
+                           ? nullptr
+                           : "a part of a picture's hashes") ||
+                !check(hashes.size() > left ? "hashes of more pictures than it was given"
+                                            : nullptr)) {
+                return ending_;
+            }
+            left -= hashes.size();
+            for (const auto& picture : hashes) {
+                constexpr auto last =
+                    static_cast<std::uint32_t>(protocol::PictureStatus::impossible);
+                if (!check(picture.status > last ? "a picture's status that cannot be" : nullptr)) {
+                    return ending_;
+                }
+            }
+        } else {
+            const bool is_end = reply->operation == Operation::done && is_ready && left == 0;
+            if (check(is_end ? nullptr : "DONE before END")) {
+                take_pictures_done(reply->payload, pictures);
+            }
+            return ending_;
+        }
+    }
+}
+
 } // namespace vamhash::fuzz

@@ -5,7 +5,9 @@
 #include "fuzz.h"
 #include "protocol/reply_check.h"
 
+#include <array>
 #include <functional>
+#include <map>
 #include <optional>
 
 namespace vamhash::fuzz {
@@ -34,6 +36,16 @@ struct GroupsJob {
         rank_of;
 };
 
+/// Many images, by their numbers. A hostile backend may have given several the same.
+struct ImagesJob {
+    struct Images {
+        protocol::ImageAsked asked;
+        std::uint64_t count;
+    };
+    std::map<std::uint32_t, Images> images;
+    std::uint32_t parts; // of the arena; 0: there is none
+};
+
 /// Answers ASK_DEVICE: whether a device is granted, or nothing to end the request.
 using DeviceAnswer = std::function<std::optional<bool>()>;
 
@@ -54,6 +66,9 @@ class Backend {
     Ending receive_pairs(std::uint32_t id, const PairsJob& job);
     Ending receive_groups(std::uint32_t id, const GroupsJob& job);
     Ending receive_devices(std::uint32_t id);
+    Ending receive_images(std::uint32_t id, const ImagesJob& job);
+    /// Of so many pictures, which an engine is to hash on a device.
+    Ending receive_pictures(std::uint32_t id, std::uint64_t pictures);
 
   private:
     struct Reply {
@@ -62,6 +77,7 @@ class Backend {
     };
 
     std::optional<Reply> receive();
+    std::optional<Reply> receive_of_many();
     std::optional<Reply> receive_of_join(std::uint64_t left_rows, std::uint64_t right_rows);
     bool take(void* target, std::size_t length);
     bool check(const char* violation);
@@ -70,6 +86,12 @@ class Backend {
     bool answer_device();
     void begin(std::uint32_t id);
     void fail(Ending ending);
+    bool take_records(const Bytes& payload, ImagesJob& left,
+                      std::array<std::uint64_t, protocol::max_parts>& placed);
+    bool take_batch(const Bytes& payload, const ImagesJob& job,
+                    std::array<std::uint64_t, protocol::max_parts>& placed);
+    bool take_ready(const Bytes& payload);
+    bool take_pictures_done(const Bytes& payload, std::uint64_t pictures);
     std::optional<std::vector<protocol::GroupedRow>> receive_rows(const GroupsJob& job);
 
     std::span<const std::uint8_t> rest_;

@@ -20,7 +20,8 @@ LARGEST_IMAGE = 20_000  # bytes: the smaller an input, the more are tried a seco
 HELLO, BEGIN_HASH, BEGIN_PAIRS, DATA, END, RESULT, DONE, ERROR, BEGIN_GROUPS, ASK, PROGRESS = range(
     1, 12
 )
-BEGIN_DEVICES, ASK_DEVICE = 14, 15
+BEGIN_IMAGES, IMAGE, BEGIN_DEVICES, ASK_DEVICE = range(12, 16)
+BEGIN_PICTURES, ARENA, FREE_PART, BATCH, PICTURES = range(18, 23)
 
 Seeds = Iterator[tuple[str, bytes]]
 
@@ -150,7 +151,58 @@ def grouped_rows(hashes: list[int], threshold: int) -> list[int]:
     ]
 
 
+def arena(size: int, parts: int, batch: int = 1024, waits: int = 0, kept: int = 0) -> bytes:
+    return struct.pack("<QIIIIII", size, parts, batch, waits, 1, kept, 0)
+
+
+def picture(offset: int, width: int, height: int, jpeg: bytes = bytes(12)) -> bytes:
+    return struct.pack("<QII", offset, width, height) + jpeg + bytes(4)
+
+
+def images_seeds(images: Path) -> Seeds:
+    """Requests for many images, with and without an arena, and for pictures."""
+    decode, compute = b"\0", b"\1"
+    files = [
+        min(images_of(images, name), key=lambda p: p.stat().st_size).read_bytes()
+        for name in FORMATS
+    ]
+
+    def image(number: int, content: bytes, flags: int) -> bytes:
+        header = struct.pack("<IIQ", number, flags, len(content))
+        first, rest = content[:1000], content[1000:]
+        frames = frame(IMAGE, 8, header + first)
+        return frames + (frame(DATA, 8, rest) if rest else b"")
+
+    begin = frame(BEGIN_IMAGES, 8, struct.pack("<IIIIQQ", 31, 0, 1, 0, 1 << 19, 19_999))
+    for flags, waits, kept in itertools.product((0, 2), (0, 1), (0, 1)):
+        given = frame(ARENA, 8, arena(3 << 16, 3, 2, waits, kept)) if flags else b""
+        request = begin + given
+        for number, content in enumerate(files):
+            request += image(number, content, flags)
+        request += frame(END, 8)
+        yield f"images-{flags}-{waits}-{kept}", decode + request
+        if kept:
+            yield f"images-{flags}-{waits}-twice", decode + (request * 2)[:30_000]
+    given = frame(ARENA, 8, arena(1 << 14, 1))
+    freed = frame(FREE_PART, 8, struct.pack("<II", 0, 0))
+    yield "images-freed", decode + begin + given + image(0, files[0], 2) + freed + frame(END, 8)
+    yield "images-arena-last", decode + begin + image(0, files[0], 2) + given + frame(END, 8)
+    yield "images-none", decode + begin + frame(END, 8)
+    yield "images-two-arenas", decode + begin + given * 2 + frame(END, 8)
+
+    devices = struct.pack("<QQIiBB6x", 1 << 30, 100_000, 1, -1, 1, 2)
+    jpeg = struct.pack("<BBBB4B4B", 1, 1, 6, 0, 2, 1, 1, 1, 2, 1, 1, 1)
+    pictures = [picture(0, 9, 9), picture(128, 16, 16, jpeg), picture(1 << 20, 1, 1)]
+    batch = struct.pack("<II", 0, len(pictures)) + b"".join(pictures)
+    for use in (1, 2):
+        settings_of = devices[:16] + struct.pack("<I", use) + devices[20:]
+        request = frame(BEGIN_PICTURES, 8, settings_of + struct.pack("<II", 31, 0))
+        request += frame(ARENA, 8, arena(1 << 16, 2)) + frame(PICTURES, 8, batch) * 2
+        yield f"pictures-{use}", compute + (request + frame(END, 8)) * 2
+
+
 def request_seeds(images: Path) -> Seeds:
+    yield from images_seeds(images)
     decode, compute = b"\0", b"\1"
     small = {name: min(images_of(images, name), key=lambda p: p.stat().st_size) for name in FORMATS}
     requests = b""
@@ -218,7 +270,45 @@ def member(row: int, group: int, size: int, distance: int, diameter: int, centre
     return struct.pack("<IIIBBBx", row, group, size, distance, diameter, centre)
 
 
+def image_record(number: int, status: int, hashed: int, part: int = 0, message: bytes = b"") -> bytes:
+    head = struct.pack("<IHBBII", number, status, hashed, part, len(message), 0)
+    result = struct.pack("<5QII8s", 1, 2, 3, 4, 5, 640, 480, b"jpeg")
+    where = picture(64, 640, 480) if hashed == 2 else bytes(32)
+    return head + result + where + message + bytes(-len(message) % 8)
+
+
+def many_reply_seeds() -> Seeds:
+    """Answers to many images, and to pictures."""
+
+    def images_done(results: int) -> bytes:
+        return frame(DONE, 5, struct.pack("<QQddII", results, 6, 0.1, 0.2, 2, 0))
+
+    # An arena of 3 parts, 6 images, of which every third is a file.
+    asked = b"\4\5" + bytes([3, 6, 2])
+    first = image_record(0, 0, 2) + image_record(2, 1, 2, 0, b"half of it")
+    second = image_record(1, 0, 1) + image_record(3, 2, 0, 0, b"bad") + image_record(5, 1, 0)
+    third = image_record(4, 0, 2, 2)
+    answer = frame(RESULT, 5, first) + frame(RESULT, 5, second)
+    answer += frame(BATCH, 5, struct.pack("<II", 0, 2)) + frame(RESULT, 5, third)
+    answer += frame(BATCH, 5, struct.pack("<II", 2, 1))
+    yield "images", asked + answer + images_done(len(first) + len(second) + len(third))
+    yield "images-early", asked + frame(RESULT, 5, first) + images_done(len(first))
+    yield "images-none", b"\4\5" + bytes([0, 0, 0]) + images_done(0)
+    yield "images-error", asked + answer + frame(ERROR, 5, b"out of memory", 100)
+
+    ready = struct.pack("<128s200sQ", b"cuda 0: A Device", b"", 1 << 34)
+    hashes = b"".join(struct.pack("<II5Q", status, 0, 1, 2, 3, 4, 5) for status in (0, 1, 2, 3))
+    done = struct.pack("<QQQQdII200s", len(ready) + 2 * len(hashes), 2, 2, 4096, 0.5, 1, 1, b"lost")
+    asked = b"\5\5" + struct.pack("<I", 8)
+    answer = frame(ASK_DEVICE, 5) + frame(RESULT, 5, ready) + frame(RESULT, 5, hashes) * 2
+    yield "pictures", asked + answer + frame(DONE, 5, done)
+    none = struct.pack("<128s200sQ", b"", b"no device", 1 << 34)
+    done = struct.pack("<QQQQdII200s", len(none), 0, 0, 0, 0, 0, 0, b"")
+    yield "pictures-no-device", b"\5\5" + bytes(4) + frame(RESULT, 5, none) + frame(DONE, 5, done)
+
+
 def reply_seeds() -> Seeds:
+    yield from many_reply_seeds()
     hello = frame(HELLO, 0, struct.pack("<I24sI", 4, b"0.1.0", 3))
     hashes = struct.pack("<5QII8s", 1, 2, 3, 4, 5, 640, 480, b"jpeg")
     yield "hash", b"\0\5" + hello + frame(RESULT, 5, hashes) + frame(DONE, 5, struct.pack("<Q", 56))

@@ -47,9 +47,22 @@ std::optional<std::vector<std::uint32_t>> rank(std::span<const protocol::Grouped
     return ranks;
 }
 
+/// Images of which one in `stride` is a file, and one in two may be put into an arena.
+ImagesJob take_images(Input& input) {
+    constexpr std::uint32_t most_images = 100;
+    ImagesJob job{.images = {}, .parts = input.between(0, protocol::max_parts)};
+    const std::uint32_t count = input.between(0, most_images);
+    const std::uint32_t stride = input.between(1, most_images);
+    for (std::uint32_t i = 0; i < count; ++i) {
+        job.images[i] = {.asked = {.is_file = i % stride == 0, .parts = i % 2 == 0 ? job.parts : 0},
+                         .count = 1};
+    }
+    return job;
+}
+
 void receive_answer(Input& input) {
     constexpr std::uint32_t most_rows = 200;
-    const unsigned kind = input.byte() % 4;
+    const unsigned kind = input.byte() % 6;
     const std::uint32_t id = input.byte();
     // Every other engine that asks gets a device.
     const DeviceAnswer answer_device = [granted = false]() mutable {
@@ -70,6 +83,14 @@ void receive_answer(Input& input) {
     } else if (kind == 3) {
         Backend backend(input.rest(), answer_device);
         backend.receive_devices(id);
+    } else if (kind == 4) {
+        const ImagesJob job = take_images(input);
+        Backend backend(input.rest(), answer_device);
+        backend.receive_images(id, job);
+    } else if (kind == 5) {
+        const std::uint32_t pictures = input.between(0, 2 * protocol::max_images);
+        Backend backend(input.rest(), answer_device);
+        backend.receive_pictures(id, pictures);
     } else {
         GroupsJob job{};
         job.params = take_groups_request(input);

@@ -9,7 +9,9 @@
 #include "engine/serve.h"
 
 #include <array>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <thread>
 #include <unistd.h>
 
@@ -94,6 +96,22 @@ void bound(protocol::HashRequest& request) {
     request.max_pixels %= 20'000;
 }
 
+void bound(protocol::ImagesRequest& request) {
+    request.threads = 1 + request.threads % 2;
+    request.max_bytes %= 1 << 20;
+    request.max_pixels %= 20'000;
+}
+
+/// There is no device, which is for another target.
+void bound(protocol::PicturesRequest& request) {
+    std::fill(std::begin(request.device.backends), std::end(request.device.backends),
+              protocol::Backend::none);
+}
+
+void bound(protocol::Arena& arena) {
+    arena.bytes %= 1 << 18;
+}
+
 /// Bounds the parameters of a request, where they are all there.
 template <typename Request>
 void bound_payload(std::span<std::uint8_t> payload) {
@@ -118,10 +136,70 @@ void bound_requests(std::span<std::uint8_t> stream) {
         case Operation::begin_groups:
             bound_payload<protocol::GroupsRequest>(frame->payload);
             break;
+        case Operation::begin_images:
+            bound_payload<protocol::ImagesRequest>(frame->payload);
+            break;
+        case Operation::begin_pictures:
+            bound_payload<protocol::PicturesRequest>(frame->payload);
+            break;
+        case Operation::arena:
+            bound_payload<protocol::Arena>(frame->payload);
+            break;
         default:
             break;
         }
     }
+}
+
+/// Sends bytes, with a descriptor or -1 by the first of them.
+void send_with(int socket, std::span<const std::uint8_t> bytes, int descriptor) {
+    iovec piece{.iov_base = const_cast<std::uint8_t*>(bytes.data()), .iov_len = bytes.size()};
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    if (descriptor >= 0) {
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof(int));
+        std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+    }
+    require(sendmsg(socket, &message, 0) == static_cast<ssize_t>(bytes.size()),
+            "the stream does not fit the socket");
+}
+
+/// Sends a stream, and with each ARENA memory for it: as much as it says, unless `unused` is odd.
+void send_stream(int socket, std::span<std::uint8_t> stream) {
+    Requests requests(stream);
+    std::size_t sent = 0;
+    int memory = -1;
+    const auto send_until = [&](std::size_t end) {
+        if (end > sent) {
+            send_with(socket, stream.subspan(sent, end - sent), memory);
+        }
+        sent = end;
+        if (memory >= 0) {
+            close(memory);
+        }
+        memory = -1;
+    };
+    while (const auto frame = requests.next()) {
+        protocol::Arena arena{};
+        if (frame->operation() != Operation::arena || frame->payload.size() != sizeof arena) {
+            continue;
+        }
+        std::memcpy(&arena, frame->payload.data(), sizeof arena);
+        send_until(static_cast<std::size_t>(frame->payload.data() - stream.data()) -
+                   sizeof frame->header);
+        memory = memfd_create("arena", MFD_CLOEXEC);
+        require(memory >= 0 && ftruncate(memory, static_cast<off_t>(arena.bytes /
+                                                                    (1 + arena.unused % 2))) == 0,
+                "no memory is to be had");
+    }
+    send_until(stream.size());
 }
 
 /// What an engine sent, and whether it came to the end of the stream.
@@ -130,12 +208,11 @@ struct Served {
     bool to_the_end;
 };
 
-Served serve_stream(Role role, std::span<const std::uint8_t> stream) {
+Served serve_stream(Role role, std::span<std::uint8_t> stream) {
     std::array<int, 2> pair{};
     require(socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()) == 0, "no socket is to be had");
     const auto [backend, engine] = pair;
-    require(send(backend, stream.data(), stream.size(), 0) == static_cast<ssize_t>(stream.size()),
-            "the stream does not fit the socket");
+    send_stream(backend, stream);
     shutdown(backend, SHUT_WR);
     Served served{.replies = {}, .to_the_end = true};
     std::thread reader([&served, socket = backend] {
@@ -192,6 +269,10 @@ class Conversation {
             return follow_groups(*begin);
         case Operation::begin_devices:
             return follow_devices(*begin);
+        case Operation::begin_images:
+            return follow_images(*begin);
+        case Operation::begin_pictures:
+            return follow_pictures(*begin);
         default:
             return std::nullopt;
         }
@@ -248,6 +329,76 @@ class Conversation {
             return std::nullopt;
         }
         return backend_.receive_devices(begin.header.id);
+    }
+
+    /// What a stream asks for in a request for many images; nothing where it is none. What has more
+    /// to be wrong with it ends the engine.
+    std::optional<ImagesJob> take_images(std::uint32_t id) {
+        ImagesJob job{};
+        std::vector<protocol::ImageHeader> images;
+        for (;;) {
+            const auto frame = requests_.next();
+            if (!frame || frame->header.id != id) {
+                return std::nullopt;
+            }
+            if (frame->operation() == Operation::end) {
+                break;
+            }
+            protocol::ImageHeader image{};
+            protocol::Arena arena{};
+            if (frame->operation() == Operation::image && frame->payload.size() >= sizeof image) {
+                std::memcpy(&image, frame->payload.data(), sizeof image);
+                images.push_back(image);
+            } else if (frame->operation() == Operation::arena &&
+                       frame->payload.size() == sizeof arena) {
+                std::memcpy(&arena, frame->payload.data(), sizeof arena);
+                job.parts = std::min(arena.parts, protocol::max_parts);
+            }
+        }
+        for (const protocol::ImageHeader& image : images) {
+            auto& asked = job.images[image.number];
+            asked.count++;
+            // An image that was sent before the arena may be decoded after it.
+            if ((image.flags & protocol::image_to_arena) != 0) {
+                asked.asked.parts = job.parts;
+            }
+        }
+        return job;
+    }
+
+    std::optional<Ending> follow_images(const Requests::Frame& begin) {
+        const auto params = params_of<protocol::ImagesRequest>(begin);
+        const auto job = take_images(begin.header.id);
+        if (!params || !job) {
+            return std::nullopt;
+        }
+        return backend_.receive_images(begin.header.id, *job);
+    }
+
+    std::optional<Ending> follow_pictures(const Requests::Frame& begin) {
+        const auto params = params_of<protocol::PicturesRequest>(begin);
+        if (!params) {
+            return std::nullopt;
+        }
+        if (params->device.use == static_cast<std::uint32_t>(protocol::DeviceUse::on)) {
+            return backend_.receive_pictures(begin.header.id, 0); // an ERROR at once
+        }
+        std::uint64_t pictures = 0;
+        for (;;) {
+            const auto frame = requests_.next();
+            protocol::PictureBatch batch{};
+            if (!frame || frame->header.id != begin.header.id) {
+                return std::nullopt;
+            }
+            if (frame->operation() == Operation::end) {
+                return backend_.receive_pictures(begin.header.id, pictures);
+            }
+            if (frame->operation() == Operation::pictures &&
+                frame->payload.size() >= sizeof batch) {
+                std::memcpy(&batch, frame->payload.data(), sizeof batch);
+                pictures += batch.pictures;
+            }
+        }
     }
 
     /// The ranks that the stream has; nothing where they are none that a backend would send.

@@ -227,7 +227,8 @@ SKIP:
 		my $plan = $fresh->value(
 			"SET work_mem = '64kB'; SET vamhash.threads = 2; EXPLAIN (ANALYZE, BUFFERS, COSTS off, TIMING off, SUMMARY off)
 			SELECT * FROM hash_query('SELECT i, img FROM generate_series(1, $count) i, images WHERE kind = ''noise''')");
-		like($plan, qr/rows=$count .*temp read=\d+ written=\d+/s, "$count rows that go to a file");
+		# 18 writes rows with two decimals.
+		like($plan, qr/rows=$count(?:\.00)? .*temp read=\d+ written=\d+/s, "$count rows that go to a file");
 		$peak{$count} = [ map { process_status($_)->{VmHWM} =~ /(\d+)/ } $fresh->pid,
 			engines_of($fresh->pid, 'decode') ];
 		$fresh->quit;
@@ -364,7 +365,7 @@ sub record
 {
 	my ($number, $status, $hashed, $message, $length, $size) = @_;
 	$size = 9 unless defined $size;
-	return pack('LSCxLx4Q5LLa8', $number, $status, $hashed, defined $length ? $length : length $message,
+	return pack('LSCxLx4Q5LLa8x32', $number, $status, $hashed, defined $length ? $length : length $message,
 		(7) x 5, $size, 9, 'png')
 	  . $message . "\0" x (-length($message) % 8);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/hash_image.h"
+#include "test_data.h"
 
 #include <algorithm>
 #include <array>
@@ -19,7 +20,7 @@
 
 namespace vamhash {
 
-inline const std::filesystem::path data_folder = VAMHASH_TEST_DATA;
+inline const std::filesystem::path data_folder = test::data_folder();
 
 struct NamedHash {
     std::string_view name;

@@ -55,6 +55,15 @@ HashedImage foretold(std::span<const std::uint8_t> image) {
     return hashed;
 }
 
+/// What hashes every image where it is decoded.
+template <typename Hash>
+ImageWorkers::Hash without_arena(Hash hash) {
+    return [hash](std::span<const std::uint8_t> image, bool to_arena) {
+        EXPECT_FALSE(to_arena);
+        return PlacedImage{.image = hash(image), .picture = {}};
+    };
+}
+
 /// A file of zeros that is removed at its end.
 class TemporaryFile {
   public:
@@ -84,7 +93,7 @@ class TemporaryFile {
 TEST(ImageWorkers, GiveEachImageItsOutcome) {
     for (const unsigned threads : {1U, 2U, 7U}) {
         Outcomes outcomes;
-        ImageWorkers workers(threads, foretold, outcomes.take());
+        ImageWorkers workers(threads, without_arena(foretold), outcomes.take());
         for (std::uint32_t i = 0; i < 500; i++) {
             workers.put(task_of(i, std::string(i, static_cast<char>(i % 100))));
         }
@@ -103,7 +112,7 @@ TEST(ImageWorkers, GiveEachImageItsOutcome) {
 
 TEST(ImageWorkers, HashInTheOrderOfImagesOnOneThread) {
     Outcomes outcomes;
-    ImageWorkers workers(1, foretold, outcomes.take());
+    ImageWorkers workers(1, without_arena(foretold), outcomes.take());
     for (std::uint32_t i = 0; i < 100; i++) {
         workers.put(task_of(i, "x"));
     }
@@ -113,7 +122,7 @@ TEST(ImageWorkers, HashInTheOrderOfImagesOnOneThread) {
 
 TEST(ImageWorkers, ReportNothingOfNoImages) {
     Outcomes outcomes;
-    ImageWorkers workers(2, foretold, outcomes.take());
+    ImageWorkers workers(2, without_arena(foretold), outcomes.take());
     EXPECT_FALSE(workers.await_one());
     EXPECT_EQ(workers.finish().images, 0U);
 }
@@ -135,7 +144,7 @@ TEST(ImageWorkers, TellWhatIsWrongWithAnImage) {
         }
     };
     Outcomes outcomes;
-    ImageWorkers workers(2, hash, outcomes.take());
+    ImageWorkers workers(2, without_arena(hash), outcomes.take());
     std::uint32_t number = 0;
     for (const char* image : {"corrupt", "x", "truncated", "good"}) {
         workers.put(task_of(number++, image));
@@ -175,7 +184,7 @@ TEST(ImageWorkers, HashAloneWhatDoesNotFitTogether) {
         return foretold(image);
     };
     Outcomes outcomes;
-    ImageWorkers workers(4, hash, outcomes.take());
+    ImageWorkers workers(4, without_arena(hash), outcomes.take());
     for (std::uint32_t i = 0; i < 120; i++) {
         workers.put(task_of(i, i % 3 == 0 ? "small" : "Large"));
     }
@@ -195,7 +204,7 @@ TEST(ImageWorkers, RefuseWhatDoesNotFitAlone) {
         return foretold(image);
     };
     Outcomes outcomes;
-    ImageWorkers workers(3, hash, outcomes.take());
+    ImageWorkers workers(3, without_arena(hash), outcomes.take());
     for (std::uint32_t i = 0; i < 30; i++) {
         workers.put(task_of(i, i % 10 == 0 ? "Large" : "small"));
     }
@@ -211,7 +220,7 @@ TEST(ImageWorkers, ReadFiles) {
     const TemporaryFile empty(0);
     const Descriptor directory(open("/", O_RDONLY | O_CLOEXEC));
     Outcomes outcomes;
-    ImageWorkers workers(2, foretold, outcomes.take());
+    ImageWorkers workers(2, without_arena(foretold), outcomes.take());
     workers.put(file.task(0, 100'000));
     workers.put(file.task(1, 99'999));
     workers.put(file.task(2, 100'001));
@@ -254,7 +263,7 @@ TEST(ImageWorkers, BoundWhatIsReadAhead) {
         return foretold(image);
     };
     Outcomes outcomes;
-    ImageWorkers workers(2, hash, outcomes.take());
+    ImageWorkers workers(2, without_arena(hash), outcomes.take());
     workers.put(first.task(0, length));
     begun.wait();
     workers.put(second.task(1, length));
@@ -270,7 +279,7 @@ TEST(ImageWorkers, ReadAFileLargerThanAllRoomAlone) {
     constexpr std::size_t length = protocol::kept_image_bytes(2) + 1;
     const TemporaryFile file(length);
     Outcomes outcomes;
-    ImageWorkers workers(2, foretold, outcomes.take());
+    ImageWorkers workers(2, without_arena(foretold), outcomes.take());
     for (std::uint32_t i = 0; i < 3; i++) {
         workers.put(file.task(i, length));
     }
@@ -287,7 +296,7 @@ TEST(ImageWorkers, AwaitAnImageThatIsHashed) {
         return foretold(image);
     };
     Outcomes outcomes;
-    ImageWorkers workers(1, hash, outcomes.take());
+    ImageWorkers workers(1, without_arena(hash), outcomes.take());
     workers.put(task_of(0, "x"));
     std::thread later([&] {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -311,13 +320,50 @@ TEST(ImageWorkers, DropWhatIsNotHashedAtTheirEnd) {
     };
     Outcomes outcomes;
     {
-        ImageWorkers workers(1, hash, outcomes.take());
+        ImageWorkers workers(1, without_arena(hash), outcomes.take());
         for (std::uint32_t i = 0; i < 100; i++) {
             workers.put(task_of(i, "x"));
         }
         begun.wait();
     }
     EXPECT_EQ(calls, 1);
+}
+
+TEST(ImageWorkers, TellThatNothingIsLeft) {
+    Outcomes outcomes;
+    std::atomic<int> idle = 0;
+    ImageWorkers workers(2, without_arena(foretold), outcomes.take(), [&] { idle++; });
+    for (int i = 1; i <= 3; i++) {
+        workers.put(task_of(static_cast<std::uint32_t>(i), "x"));
+        workers.finish();
+        EXPECT_EQ(idle, i);
+    }
+}
+
+TEST(ImageWorkers, PutPicturesIntoTheArenaUnlessMemoryIsShort) {
+    std::atomic<int> calls = 0;
+    const auto hash = [&](std::span<const std::uint8_t> image, bool to_arena) {
+        if (calls++ == 0) {
+            throw std::bad_alloc();
+        }
+        PlacedImage placed{.image = foretold(image), .picture = {}};
+        if (to_arena) {
+            placed.picture = PlacedPicture{};
+        }
+        return placed;
+    };
+    Outcomes outcomes;
+    ImageWorkers workers(1, hash, outcomes.take());
+    for (const bool to_arena : {true, true, false}) {
+        ImageTask task = task_of(static_cast<std::uint32_t>(outcomes.count()), "x");
+        task.to_arena = to_arena;
+        workers.put(std::move(task));
+        workers.finish();
+    }
+    EXPECT_FALSE(outcomes.of(0).picture) << "the second time, alone";
+    EXPECT_TRUE(outcomes.of(1).picture);
+    EXPECT_FALSE(outcomes.of(2).picture);
+    EXPECT_TRUE(outcomes.of(1).hashed);
 }
 
 } // namespace

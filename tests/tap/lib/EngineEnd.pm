@@ -11,7 +11,7 @@ use Exporter 'import';
 
 our @EXPORT = qw(
   $MAGIC $HELLO $BEGIN_PAIRS $DATA $END $RESULT $DONE $ERROR $BEGIN_GROUPS $ASK $PROGRESS
-  $IMAGE $BEGIN_DEVICES $ASK_DEVICE $PATH
+  $IMAGE $BEGIN_DEVICES $ASK_DEVICE $PATH $BEGIN_PICTURES $ARENA $FREE_PART $BATCH $PICTURES
   take take_grant give frame hello done joined progress device
 );
 
@@ -19,6 +19,7 @@ our $MAGIC = 0x31484d56;
 our ($HELLO, $BEGIN_PAIRS, $DATA, $END, $RESULT, $DONE, $ERROR, $BEGIN_GROUPS, $ASK, $PROGRESS) =
   (1, 3, 4, 5, 6, 7, 8, 9, 10, 11);
 our ($IMAGE, $BEGIN_DEVICES, $ASK_DEVICE, $PATH) = (13, 14, 15, 17);
+our ($BEGIN_PICTURES, $ARENA, $FREE_PART, $BATCH, $PICTURES) = (18, 19, 20, 21, 22);
 
 open my $socket, '+<&=', 3 or exit 9;
 
@@ -75,7 +76,7 @@ sub frame
 sub hello
 {
 	my ($version) = @_;
-	return frame($HELLO, 0, pack('La24L', 5, $version, 3));
+	return frame($HELLO, 0, pack('La24L', 6, $version, 3));
 }
 
 # The end of a request with so many bytes of results.

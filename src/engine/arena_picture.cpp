@@ -1,0 +1,78 @@
+#include "engine/arena_picture.h"
+
+#include "codec/orient.h"
+
+#include <utility>
+
+namespace vamhash {
+
+namespace {
+
+constexpr std::uint32_t max_side = 1'000'000;
+constexpr std::uint64_t place_multiple = 64;
+
+std::optional<JpegLayout> layout_of(const protocol::Picture& record) {
+    JpegLayout layout{.width = record.width,
+                      .height = record.height,
+                      .colour = static_cast<JpegColour>(record.colour)};
+    for (std::size_t i = 0; i < layout.sampling.size(); ++i) {
+        layout.sampling[i] = {record.across[i], record.down[i]};
+    }
+    const bool is_turned =
+        record.orientation >= static_cast<int>(Orientation::as_stored) &&
+        record.orientation <= static_cast<int>(Orientation::rotate_anticlockwise);
+    return is_turned && is_valid(layout) ? std::optional(layout) : std::nullopt;
+}
+
+} // namespace
+
+protocol::Picture picture_record(std::uint64_t offset, std::uint32_t width, std::uint32_t height) {
+    protocol::Picture record{};
+    record.offset = offset;
+    record.width = width;
+    record.height = height;
+    return record;
+}
+
+protocol::Picture picture_record(std::uint64_t offset, const JpegLayout& jpeg,
+                                 Orientation orientation) {
+    protocol::Picture record = picture_record(offset, jpeg.width, jpeg.height);
+    record.is_jpeg = 1;
+    record.colour = static_cast<std::uint8_t>(jpeg.colour);
+    record.orientation = static_cast<std::uint8_t>(orientation);
+    for (std::size_t i = 0; i < jpeg.sampling.size(); ++i) {
+        record.across[i] = jpeg.sampling[i].across;
+        record.down[i] = jpeg.sampling[i].down;
+    }
+    return record;
+}
+
+std::optional<DevicePicture> picture_of(const protocol::Picture& record,
+                                        std::span<const std::uint8_t> part) {
+    DevicePicture picture{};
+    picture.width = record.width;
+    picture.height = record.height;
+    std::uint64_t bytes = std::uint64_t{record.width} * record.height;
+    if (record.is_jpeg > 1 || record.offset % place_multiple != 0 || record.width == 0 ||
+        record.height == 0 || record.width > max_side || record.height > max_side) {
+        return std::nullopt;
+    }
+    if (record.is_jpeg == 1) {
+        picture.jpeg = layout_of(record);
+        if (!picture.jpeg) {
+            return std::nullopt;
+        }
+        picture.orientation = static_cast<Orientation>(record.orientation);
+        if (swaps_axes(picture.orientation)) {
+            std::swap(picture.width, picture.height);
+        }
+        bytes = jpeg_bytes(*picture.jpeg);
+    }
+    if (record.offset > part.size() || bytes > part.size() - record.offset) {
+        return std::nullopt;
+    }
+    picture.bytes = part.subspan(record.offset, bytes);
+    return picture;
+}
+
+} // namespace vamhash
