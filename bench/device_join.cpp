@@ -10,10 +10,11 @@
 // the host's memory to pairs there, the device being open.
 #include "join/device_join.h"
 #include "device/device.h"
-#include "hash_file_join.h"
 #include "join/plan.h"
 #include "join/scheme.h"
 #include "join/similar_pairs.h"
+#include "stopwatch.h"
+#include "timed_backend.h"
 
 #include <algorithm>
 #include <array>
@@ -23,7 +24,9 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <random>
 #include <stdexcept>
@@ -36,7 +39,6 @@ namespace vamhash {
 namespace {
 
 using plugin::DeviceBackend;
-using plugin::DeviceStatus;
 using plugin::Kernel;
 
 using Codes = std::vector<std::uint64_t>;
@@ -62,74 +64,14 @@ struct Options {
     std::vector<int> scheme; // or this one: parts, blocks of a key, bits of a key
 };
 
-// --- A backend whose launches can be timed.
+// --- What a timed join's launches took.
 
-struct Times {
-    double partition = 0;
-    double compare = 0;
-    double copies = 0;
-    std::uint64_t launches = 0;
-};
-
-// The backend behind the timed one, which has no state of its own to keep it in.
-const DeviceBackend* timed_backend = nullptr;
-bool is_timing = false;
-Times times;
-
-template <typename Call>
-DeviceStatus timed(plugin::OpenDevice* device, std::uint32_t queue, double Times::*sum,
-                   const Call& call) noexcept {
-    if (!is_timing) {
-        return call();
-    }
-    const Stopwatch watch;
-    DeviceStatus status = call();
-    if (status == DeviceStatus::done) {
-        status = timed_backend->finish(device, queue);
-    }
-    times.*sum += watch.seconds();
-    return status;
+double comparing(const DeviceTimes& times) {
+    return times.of(Kernel::compare_tiles) + times.of(Kernel::compare_runs);
 }
 
-DeviceStatus timed_launch(plugin::OpenDevice* device, std::uint32_t queue, Kernel kernel,
-                          std::uint32_t groups, std::uint32_t size,
-                          const plugin::KernelArgument* arguments, std::size_t count) noexcept {
-    const bool compares = kernel == Kernel::compare_tiles || kernel == Kernel::compare_runs;
-    ++times.launches;
-    return timed(device, queue, compares ? &Times::compare : &Times::partition, [&] {
-        return timed_backend->launch(device, queue, kernel, groups, size, arguments, count);
-    });
-}
-
-DeviceStatus timed_clear(plugin::OpenDevice* device, std::uint32_t queue,
-                         plugin::DeviceArray* array, std::uint64_t bytes) noexcept {
-    ++times.launches;
-    return timed(device, queue, &Times::partition,
-                 [&] { return timed_backend->clear(device, queue, array, bytes); });
-}
-
-DeviceStatus timed_write(plugin::OpenDevice* device, std::uint32_t queue,
-                         plugin::DeviceArray* array, std::uint64_t offset, const void* source,
-                         std::uint64_t bytes) noexcept {
-    return timed(device, queue, &Times::copies,
-                 [&] { return timed_backend->write(device, queue, array, offset, source, bytes); });
-}
-
-DeviceStatus timed_read(plugin::OpenDevice* device, std::uint32_t queue,
-                        const plugin::DeviceArray* array, std::uint64_t offset, void* target,
-                        std::uint64_t bytes) noexcept {
-    return timed(device, queue, &Times::copies,
-                 [&] { return timed_backend->read(device, queue, array, offset, target, bytes); });
-}
-
-DeviceBackend timing(const DeviceBackend& backend) {
-    timed_backend = &backend;
-    DeviceBackend with_times = backend;
-    with_times.launch = timed_launch;
-    with_times.clear = timed_clear;
-    with_times.write = timed_write;
-    with_times.read = timed_read;
-    return with_times;
+double launched(const DeviceTimes& times) {
+    return std::accumulate(times.kernels.begin(), times.kernels.end(), times.clears);
 }
 
 // --- What the device can do.
@@ -403,21 +345,14 @@ Measured measure_join(Device& device, const Data& data, const Choice& choice, in
         best.whole = std::min(best.whole, watch.seconds());
     });
     repeat([&] {
-        times = {};
-        is_timing = true;
-        try {
-            check(join_on_device(device, data, choice, threshold, limit));
-        } catch (...) {
-            is_timing = false;
-            throw;
-        }
-        is_timing = false;
+        const DeviceTimes times = time_device_calls(
+            [&] { check(join_on_device(device, data, choice, threshold, limit)); });
         const double launches = static_cast<double>(times.launches) * limits.launch;
-        const double sum = times.partition + times.compare;
+        const double sum = launched(times);
         const double share = std::max(0.0, 1 - launches / sum);
         if (sum * share < best.kernel()) {
-            best.partition = times.partition * share;
-            best.compare = times.compare * share;
+            best.compare = comparing(times) * share;
+            best.partition = sum * share - best.compare;
         }
     });
     return best;
@@ -599,7 +534,7 @@ int run(const Options& options) {
         throw NoDevice("no device", reason[0] != '\0' ? reason.data() : "there is no such device");
     }
     const double found = start.seconds();
-    const DeviceBackend backend = timing(*loaded.backend);
+    const DeviceBackend backend = with_timing(*loaded.backend);
     Device device(backend, options.device);
     const double opened = start.seconds();
     const Data small = make_data(1000);

@@ -1,8 +1,9 @@
 // What the programs that join a file of hashes for bench/join.sh share.
 #pragma once
 
+#include "stopwatch.h"
+
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -26,16 +27,6 @@ inline std::vector<std::uint64_t> read_hashes(const std::string& path) {
     }
     return hashes;
 }
-
-class Stopwatch {
-  public:
-    [[nodiscard]] double seconds() const {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-    }
-
-  private:
-    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
 
 // Runs `join(hashes, threshold, seconds allowed)`, which gives the number of pairs or nothing when
 // the time is up: three times, or once if that took more than a second. Prints the best run's

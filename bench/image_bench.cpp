@@ -1,7 +1,10 @@
 // What hashing an image costs beside the decode it cannot do without: all five hashes against
-// libjpeg-turbo's own full decode of the same bytes to RGB, taken in turn on one core.
+// libjpeg-turbo's own full decode of the same bytes to RGB, taken in turn on one core. Last, what
+// of exact hashing remains on the processor where a device does all but reading the coefficients.
 //
 //   image_bench FILE.jpg ...        prints milliseconds (medians) and their ratio for each
+#include "codec/jpeg_coefficients.h"
+#include "decode_rgb.h"
 #include "engine/hash_image.h"
 #include "engine/process.h"
 
@@ -14,36 +17,21 @@
 #include <iterator>
 #include <vector>
 
-#include <jpeglib.h>
-
 using namespace vamhash;
 
 namespace {
 
 constexpr int rounds = 15;
 
-/// Decodes a JPEG to RGB with libjpeg-turbo's defaults, scanlines into one buffer used again.
-void decode_rgb(const std::vector<std::uint8_t>& bytes) {
-    jpeg_decompress_struct decompress;
-    jpeg_error_mgr errors;
-    decompress.err = jpeg_std_error(&errors);
-    jpeg_create_decompress(&decompress);
-    jpeg_mem_src(&decompress, bytes.data(), bytes.size());
-    jpeg_read_header(&decompress, TRUE);
-    decompress.out_color_space = JCS_RGB;
-    jpeg_start_decompress(&decompress);
-    constexpr JDIMENSION group = 16;
-    const std::size_t stride = std::size_t{decompress.output_width} * 3;
-    std::vector<JSAMPLE> buffer(stride * group);
-    std::vector<JSAMPROW> rows(group);
-    for (JDIMENSION row = 0; row < group; row++) {
-        rows[row] = buffer.data() + row * stride;
+/// Reads a JPEG's coefficients into memory that is used again; prints where that is not possible.
+void read_coefficients(const std::vector<std::uint8_t>& bytes, std::vector<std::uint8_t>& memory) {
+    const auto place = [&](std::uint64_t size) {
+        memory.resize(std::max<std::size_t>(memory.size(), size));
+        return memory.data();
+    };
+    if (!read_jpeg_coefficients(bytes, DecodeOptions{}, place)) {
+        std::printf("no coefficients: ");
     }
-    while (decompress.output_scanline < decompress.output_height) {
-        jpeg_read_scanlines(&decompress, rows.data(), group);
-    }
-    jpeg_finish_decompress(&decompress);
-    jpeg_destroy_decompress(&decompress);
 }
 
 double milliseconds(const std::function<void()>& work) {
@@ -62,8 +50,9 @@ double median(std::vector<double> values) {
 
 int main(int argc, char** argv) {
     keep_memory_between_requests(); // as the engine does
-    std::printf("%-32s %8s %11s %11s %11s %7s %7s\n", "image", "Mpixel", "decode ms", "exact ms",
-                "fast ms", "exact/", "fast/");
+    std::printf("%-32s %8s %11s %11s %11s %7s %7s %11s %7s\n", "image", "Mpixel", "decode ms",
+                "exact ms", "fast ms", "exact/", "fast/", "coeff. ms", "coeff./");
+    std::vector<std::uint8_t> memory;
     for (int argument = 1; argument < argc; argument++) {
         std::ifstream file(argv[argument], std::ios::binary);
         const std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(file), {}};
@@ -72,6 +61,8 @@ int main(int argc, char** argv) {
         std::vector<double> fast;
         std::vector<double> exact_ratio;
         std::vector<double> fast_ratio;
+        std::vector<double> coefficients;
+        std::vector<double> coefficients_ratio;
         ImageInfo info;
         for (int round = 0; round < rounds; round++) {
             decode.push_back(milliseconds([&] { decode_rgb(bytes); }));
@@ -79,14 +70,17 @@ int main(int argc, char** argv) {
                 milliseconds([&] { info = hash_image(bytes, hash_all, DecodeOptions{}).info; }));
             fast.push_back(
                 milliseconds([&] { hash_image(bytes, hash_all, DecodeOptions{.fast = true}); }));
+            coefficients.push_back(milliseconds([&] { read_coefficients(bytes, memory); }));
             exact_ratio.push_back(exact.back() / decode.back());
             fast_ratio.push_back(fast.back() / decode.back());
+            coefficients_ratio.push_back(coefficients.back() / decode.back());
         }
         const char* name = std::strrchr(argv[argument], '/');
-        std::printf("%-32s %8.2f %11.3f %11.3f %11.3f %7.3f %7.3f\n",
+        std::printf("%-32s %8.2f %11.3f %11.3f %11.3f %7.3f %7.3f %11.3f %7.3f\n",
                     name != nullptr ? name + 1 : argv[argument],
                     static_cast<double>(info.width) * info.height / 1e6, median(decode),
-                    median(exact), median(fast), median(exact_ratio), median(fast_ratio));
+                    median(exact), median(fast), median(exact_ratio), median(fast_ratio),
+                    median(coefficients), median(coefficients_ratio));
     }
     return 0;
 }

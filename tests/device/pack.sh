@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Packs what tests/device/run.sh needs on a machine that has a GPU and its driver, but no PostgreSQL and no
 # package sources: a PostgreSQL with the extension in it, the engine with its device backends, the device's
-# tests, the benchmark, and the libraries of all these.
+# tests and their images, the benchmarks, and the libraries of all these.
 #
 #   tests/device/pack.sh [FOLDER]      default: build/device-pack, which gets device-pack.tar.gz
 #
 # Needs scripts/install-deps.sh build test bench, and nvcc for the backend cuda. The other machine is of the
 # same processor family, with a C library no older than this machine's (Debian 12: 2.36), which is not packed.
-# libheif, LibRaw and FAISS are left out: nothing of theirs runs on a device.
+# The plugins of libheif, LibRaw and FAISS are left out: nothing of theirs runs on a device.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=${1:-build/device-pack}
@@ -21,21 +21,25 @@ build=build/device
 # The programs find the libraries by their own path: the server starts the engine without an environment.
 # The place is of the old kind (RPATH), which holds for the libraries' libraries, too. In the folder driver,
 # run.sh may put a driver that the system's linker does not find.
-mapfile -t tests < <(grep -lE '#include "(device/|join/device_|engine/device_)' tests/unit/*_test.cpp |
+on_devices='#include "(device/|join/device_|hash/device_|engine/device_|engine/pictures_job|tested_devices)'
+mapfile -t tests < <(grep -lE "$on_devices" tests/unit/*_test.cpp |
 	xargs -n 1 basename | sed 's/\.cpp$//')
 # shellcheck disable=SC2016 # $ORIGIN is the linker's
 cmake -S . -B "$build" -DVAMHASH_TESTS=ON -DVAMHASH_BENCH=ON -DVAMHASH_FAISS=OFF \
 	-DCMAKE_BUILD_RPATH='$ORIGIN/../lib;$ORIGIN/../driver' \
 	-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags \
 	-DCMAKE_MODULE_LINKER_FLAGS=-Wl,--disable-new-dtags >/dev/null
-cmake --build "$build" --parallel "$(nproc)" --target vamhash-engine device_join "${tests[@]}" >/dev/null
+cmake --build "$build" --parallel "$(nproc)" --target vamhash-engine device_join image_rates make_jpegs \
+	"${tests[@]}" >/dev/null
 
-# bin: the engine, its backends and the tests; bench: the benchmark and backends of its own.
+# bin: the engine, its backends and the tests; bench: the benchmarks and backends of their own; data: what tests
+# find by VAMHASH_TEST_DATA.
 chmod 755 "$stage"
-mkdir -p "$stage/bin" "$stage/bench" "$stage/lib" "$stage/spare"
+mkdir -p "$stage/bin" "$stage/bench" "$stage/lib" "$stage/spare" "$stage/data"
 cp "$build/src/engine/vamhash-engine" "$stage/bin/"
 cp "${tests[@]/#/$build/tests/unit/}" "$stage/bin/"
-cp "$build/bench/device_join" "$stage/bench/"
+cp "$build"/bench/{device_join,image_rates,make_jpegs} "$stage/bench/"
+cp -r tests/data/{golden.tsv,images} "$stage/data/"
 for backend in cuda opencl; do
 	if [ -f "$build/src/engine/vamhash_$backend.so" ]; then
 		cp "$build/src/engine/vamhash_$backend.so" "$stage/bin/"

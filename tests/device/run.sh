@@ -8,15 +8,17 @@
 #   tests        the unit tests of what runs on a device
 #   sanitizers   the small ones of them under compute-sanitizer's memcheck, racecheck, synccheck and initcheck
 #   bench        bench/device_join of up to 10^7 codes
-#   sql          joins in PostgreSQL, the device's answers against the CPU's
+#   sql          joins and images in PostgreSQL, the device's answers against the CPU's
 # and by name only:
+#   bench-images bench/image_rates of JPEGs of 0.25, 2, 12 and 24 megapixels, in about 5 minutes
 #   bench-large  of 10^8 and 10^9 codes
 #   bench-try    several schemes for each join, which is what a planner for devices learns from
 #
 # All that is found goes into one file, line by line as it is found: FILE, or $OUT/device.txt where OUT is set,
 # or build/device.txt. After --seconds nothing more is begun, and what runs is ended: a machine may be lent for a
 # few minutes. As root, the server runs as nobody. CODES=1e5,1e6 are the codes of the benchmarks, ROWS=1000000 the
-# rows of the joins in SQL.
+# rows of the joins in SQL. SIZES='0.25 2 12 24' THREADS=1,2,4 ROUNDS=3 SECONDS_EACH=1 are of bench-images, whose
+# default is 1, 4 and all threads.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 backend=cuda pack=build/device-pack results=${OUT:-build}/device.txt limit=540
@@ -37,7 +39,7 @@ while [ $# -gt 0 ]; do
 		esac
 		shift 2
 		;;
-	tests | sanitizers | bench | sql | bench-large | bench-try)
+	tests | sanitizers | bench | sql | bench-images | bench-large | bench-try)
 		stages+=("$1")
 		shift
 		;;
@@ -138,7 +140,7 @@ if ! compgen -G '/etc/OpenCL/vendors/*.icd' >/dev/null && [ -z "${OCL_ICD_VENDOR
 		export OCL_ICD_VENDORS=$driver/libnvidia-opencl.so.1
 	fi
 fi
-export PATH=$PATH:/usr/local/cuda/bin VAMHASH_TEST_BACKEND=$backend
+export PATH=$PATH:/usr/local/cuda/bin VAMHASH_TEST_BACKEND=$backend VAMHASH_TEST_DATA=$work/pack/data
 
 # --- The stages.
 
@@ -184,15 +186,22 @@ stage_tests() {
 }
 
 stage_sanitizers() {
-	local tool small='*AtTheBordersOfTiles:*LongAndShortBuckets*:*FindsNoRoom:*TwoSets:*NoCodes'
+	local tool program
+	declare -A small=(
+		[device_join_test]='*AtTheBordersOfTiles:*LongAndShortBuckets*:*FindsNoRoom:*TwoSets:*NoCodes'
+		[device_hasher_test]='DeviceHasherTest.HashesSmallPictures:*OfMixedSizes:*FromPinnedMemory'
+		[device_jpeg_test]='*TurnsPicturesUpright:*BearsAnyBytes'
+	)
 	begin 'compute-sanitizer'
 	if [ "$backend" != cuda ] || ! command -v compute-sanitizer >/dev/null; then
 		outcome skipped 'compute-sanitizer' 'for the backend cuda, where it is installed'
 		return
 	fi
-	for tool in memcheck racecheck synccheck initcheck; do
-		check "$tool" 100 compute-sanitizer --tool "$tool" --error-exitcode 9 --print-limit 20 \
-			"$bin/device_join_test" --gtest_filter="$small"
+	for program in device_join_test device_hasher_test device_jpeg_test; do
+		for tool in memcheck racecheck synccheck initcheck; do
+			check "$tool of $program" 60 compute-sanitizer --tool "$tool" --error-exitcode 9 --print-limit 20 \
+				"$bin/$program" --gtest_filter="${small[$program]}"
+		done
 	done
 }
 
@@ -208,6 +217,40 @@ bench() { # NAME SECONDS ARGUMENT ...
 	124 | 137) outcome FAILED "$name" 'ended' ;;
 	*) outcome FAILED "$name" "status $status" ;;
 	esac
+}
+
+# Makes as many JPEGs as all threads take to have different ones, at least 8.
+make_jpegs() { # FOLDER WIDTH HEIGHT
+	local count=$(($(nproc) > 8 ? $(nproc) : 8))
+	mkdir -p "$1" && bounded 60 "$work/pack/bench/make_jpegs" "$1" "$count" "$2" "$3" >"$work/log" 2>&1
+}
+
+stage_bench_images() {
+	local size status threads
+	threads=${THREADS:-$(printf '1\n4\n%d\n' "$(nproc)" | awk -v most="$(nproc)" '$1 <= most' | uniq | paste -sd ,)}
+	begin 'bench/image_rates'
+	for size in ${SIZES:-0.25 2 12 24}; do
+		status=0
+		case $size in
+		0.25) make_jpegs "$work/jpegs" 576 432 ;;
+		2) make_jpegs "$work/jpegs" 1632 1224 ;;
+		12) make_jpegs "$work/jpegs" 4000 3000 ;;
+		24) make_jpegs "$work/jpegs" 5656 4242 ;;
+		*) false ;;
+		esac || {
+			outcome FAILED "$size megapixels: making them" && tail_of "$work/log"
+			continue
+		}
+		bounded 150 stdbuf -oL "$work/pack/bench/image_rates" --backend="$backend" --threads="$threads" \
+			--rounds="${ROUNDS:-3}" --seconds="${SECONDS_EACH:-1}" made "$work"/jpegs/*.jpg 2>&1 |
+			tee -a "$results" || status=$?
+		case $status in
+		0) outcome passed "$size megapixels" ;;
+		124 | 137) outcome FAILED "$size megapixels" 'ended' ;;
+		*) outcome FAILED "$size megapixels" "status $status" ;;
+		esac
+		rm -r "$work/jpegs"
+	done
 }
 
 start_server() {
@@ -241,7 +284,7 @@ timed_answer() { # SETTING QUERY
 
 milliseconds() { sed -n 's/^Time: \([0-9.]*\).*/\1/p' <<<"$1"; }
 
-# The same join by the CPU and on the device. What either prints: the answer, twice, the time, the device.
+# The same call by the CPU and on the device. What either prints: the answer, twice, the time, the device.
 compare_answers() { # NAME QUERY
 	local by_cpu by_device used answer
 	if ! by_cpu=$(timed_answer off "$2"); then
@@ -261,6 +304,16 @@ compare_answers() { # NAME QUERY
 	else
 		outcome passed "$1" "${answer%%|*} rows; CPU $(milliseconds "$by_cpu") ms, $used $(milliseconds "$by_device") ms"
 	fi
+}
+
+# The hashes of all files of a folder, exact and fast.
+compare_images() { # NAME FOLDER
+	local decode
+	for decode in exact fast; do
+		compare_answers "$1, $decode" "SELECT count(*), md5(string_agg((h)::text, ' ' ORDER BY key))
+			FROM (SELECT array_agg('$2/' || name ORDER BY name COLLATE \"C\") AS paths FROM pg_ls_dir('$2') name) files,
+			hash_image_files(paths, '$decode') h"
+	done
 }
 
 stage_sql() {
@@ -305,6 +358,14 @@ SQL
 		FROM similar_groups('$images', 5)"
 	compare_answers 'similar_pairs of few rows, within 20' "SELECT count(*), bit_xor(hashint8extended(a, b * 64 + distance))
 		FROM similar_pairs('$images WHERE id < 2000', 20)"
+	begin 'SQL: images'
+	compare_images 'the images of the tests' "$work/pack/data/images"
+	if make_jpegs "$work/jpegs" 1632 1224; then
+		compare_images 'images of 2 megapixels' "$work/jpegs"
+		rm -r "$work/jpegs"
+	else
+		outcome FAILED 'making images' && tail_of "$work/log"
+	fi
 }
 
 show_device
@@ -318,6 +379,7 @@ for stage in "${stages[@]}"; do
 	sanitizers) stage_sanitizers ;;
 	bench) bench "$stage" 240 --codes="${CODES:-1e5,1e6,1e7}" --seconds=10 --cpu-seconds=3 ;;
 	sql) stage_sql ;;
+	bench-images) stage_bench_images ;;
 	bench-large) bench "$stage" 500 --codes="${CODES:-1e8,1e9}" --seconds=40 --cpu-seconds=1 ;;
 	bench-try) bench "$stage" 500 --codes="${CODES:-1e5,1e6,1e7}" --schemes=12 --seconds=5 --cpu-seconds=0 ;;
 	esac
