@@ -49,7 +49,10 @@ SHOW vamhash.gpu;
 RESET vamhash.gpu;
 SET vamhash.device_id = -2;
 SET vamhash.gpu_min_rows = -1;
+-- (The range is worded with units from 17 on.)
+\set VERBOSITY sqlstate
 SET vamhash.gpu_memory_limit = -1;
+\set VERBOSITY default
 SET vamhash.gpu_memory_limit = '8GB';
 SHOW vamhash.gpu_memory_limit;
 RESET vamhash.gpu_memory_limit;

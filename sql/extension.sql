@@ -10,10 +10,12 @@ FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'vamhash');
 
--- Every object says what it is for.
+-- Every object says what it is for, except what comes with another: the types of arrays and, from 17 on,
+-- of the views' rows.
 SELECT object FROM member
 WHERE obj_description(objid, classid::regclass::text) IS NULL
 	AND object !~ '^type .*\[\]$'
+	AND NOT (classid = 'pg_type'::regclass AND objid IN (SELECT reltype FROM pg_class WHERE relkind = 'v'))
 ORDER BY object;
 
 -- So does every column of its views, which everyone may read.

@@ -135,7 +135,7 @@ EXCEPTION WHEN division_by_zero THEN
 	NULL;
 END
 $$;
-SELECT 1 AS one \; CALL hash_catalog('images', 'id', 'image', '{"dhash": "dhash"}');
+SET work_mem = '8MB' \; CALL hash_catalog('images', 'id', 'image', '{"dhash": "dhash"}');
 CREATE FUNCTION call_it() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	CALL hash_catalog('images', 'id', 'image', '{"dhash": "dhash"}');

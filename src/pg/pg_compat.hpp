@@ -88,7 +88,7 @@ extern "C"
 
 /* Prepare a set-returning call that fills a tuplestore, as 15's function does with no flags. */
 static inline void
-InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
+InitMaterializedSRF(FunctionCallInfo fcinfo, bits32)
 {
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext context;

@@ -31,5 +31,6 @@ _PG_init(void)
 /* Returns the version of the loaded library, which after an upgrade can be ahead of the SQL's. */
 VAMHASH_FUNCTION(vamhash_version)
 {
+	(void) fcinfo;
 	PG_RETURN_TEXT_P(cstring_to_text(VAMHASH_VERSION));
 }

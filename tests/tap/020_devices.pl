@@ -451,7 +451,9 @@ foreach my $case ([ 0, 'granted' ], [ 1, 'granted' ], [ 2, 'refused' ])
 	$sessions[$number]->value($pairs);
 	like(told(), qr/\n$expected$/, "session $number: $expected");
 }
-kill 'KILL', engine_of($sessions[0]);
+$engine = engine_of($sessions[0]);
+kill 'KILL', $engine;
+wait_for(sub { process_ended($engine) }, 10);
 behave('join');
 $sessions[2]->value($pairs);
 like(told(), qr/\ngranted$/, 'the first of two ends: granted');
