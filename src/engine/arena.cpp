@@ -9,8 +9,6 @@ namespace vamhash {
 
 namespace {
 
-constexpr std::uint64_t part_multiple = 64;
-
 void* room = nullptr; // reserved, with nothing mapped in it
 bool room_is_used = false;
 
@@ -21,7 +19,7 @@ std::uint64_t part_bytes(const protocol::Arena& arena) {
 bool is_possible(const protocol::Arena& arena) {
     return arena.parts >= 1 && arena.parts <= protocol::max_parts && arena.bytes > 0 &&
            arena.bytes <= protocol::max_arena && arena.bytes % arena.parts == 0 &&
-           part_bytes(arena) % part_multiple == 0 && arena.batch >= 1 &&
+           part_bytes(arena) % protocol::picture_alignment == 0 && arena.batch >= 1 &&
            arena.batch <= protocol::max_images;
 }
 

@@ -1,15 +1,13 @@
 #include "engine/arena_picture.h"
 
 #include "codec/orient.h"
+#include "hash/image_hasher.h"
 
 #include <utility>
 
 namespace vamhash {
 
 namespace {
-
-constexpr std::uint32_t max_side = 1'000'000;
-constexpr std::uint64_t place_multiple = 64;
 
 std::optional<JpegLayout> layout_of(const protocol::Picture& record) {
     JpegLayout layout{.width = record.width,
@@ -53,8 +51,9 @@ std::optional<DevicePicture> picture_of(const protocol::Picture& record,
     picture.width = record.width;
     picture.height = record.height;
     std::uint64_t bytes = std::uint64_t{record.width} * record.height;
-    if (record.is_jpeg > 1 || record.offset % place_multiple != 0 || record.width == 0 ||
-        record.height == 0 || record.width > max_side || record.height > max_side) {
+    if (record.is_jpeg > 1 || record.offset % protocol::picture_alignment != 0 ||
+        record.width == 0 || record.height == 0 || record.width > max_image_side ||
+        record.height > max_image_side) {
         return std::nullopt;
     }
     if (record.is_jpeg == 1) {

@@ -6,8 +6,6 @@ namespace vamhash {
 
 namespace {
 
-constexpr std::uint64_t place_multiple = 64;
-
 /// Pictures that are worth a batch of their own where the device has nothing to do.
 constexpr std::uint32_t few_pictures = 8;
 
@@ -51,7 +49,8 @@ bool PicturePlaces::has_room(std::uint64_t bytes) {
 
 std::optional<PicturePlace> PicturePlaces::take(std::uint64_t bytes) {
     Lock lock(mutex_);
-    bytes = (bytes + place_multiple - 1) / place_multiple * place_multiple;
+    constexpr std::uint64_t multiple = protocol::picture_alignment;
+    bytes = (bytes + multiple - 1) / multiple * multiple;
     if (bytes > parts_.front().bytes.size()) {
         return std::nullopt;
     }

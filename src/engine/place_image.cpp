@@ -14,8 +14,6 @@ namespace vamhash {
 
 namespace {
 
-constexpr std::uint32_t max_side = 1'000'000; // ImageHasher has its words for more
-
 /// A place that is dropped unless it is kept.
 class HeldPlace {
   public:
@@ -52,7 +50,7 @@ class PlacingSink : public GreySink {
         width_ = width;
         height_ = height;
         next_ = nullptr;
-        if (width > 0 && height > 0 && width <= max_side && height <= max_side) {
+        if (width > 0 && height > 0 && width <= max_image_side && height <= max_image_side) {
             next_ = place_.take(std::uint64_t{width} * height);
         }
         left_ = std::size_t{width} * height;

@@ -11,8 +11,6 @@ namespace vamhash {
 
 namespace {
 
-constexpr std::uint32_t most_side = 1'000'000;
-
 bool is_whole(const DevicePicture& picture) {
     if (picture.jpeg) {
         if (!is_valid(*picture.jpeg) || picture.orientation < Orientation::as_stored ||
@@ -24,8 +22,8 @@ bool is_whole(const DevicePicture& picture) {
                picture.height == (is_turned ? picture.jpeg->width : picture.jpeg->height) &&
                picture.bytes.size() == jpeg_bytes(*picture.jpeg);
     }
-    return picture.width != 0 && picture.height != 0 && picture.width <= most_side &&
-           picture.height <= most_side &&
+    return picture.width != 0 && picture.height != 0 && picture.width <= max_image_side &&
+           picture.height <= max_image_side &&
            picture.bytes.size() == std::size_t{picture.width} * picture.height;
 }
 

@@ -16,9 +16,6 @@ namespace vamhash {
 
 namespace {
 
-// The filters and windows of an image take up to 200 bytes a row and a column.
-constexpr std::uint32_t max_side = 1'000'000;
-
 /// A picture of fixed size, filled by a resampler.
 template <std::size_t width, std::size_t height>
 class Picture {
@@ -119,10 +116,10 @@ ImageHasher::~ImageHasher() = default;
 void ImageHasher::start(std::uint32_t width, std::uint32_t height) {
     if (width == 0 || height == 0)
         throw ImageError(ImageStatus::corrupt, "image has no pixels");
-    if (width > max_side || height > max_side) {
+    if (width > max_image_side || height > max_image_side) {
         throw ImageError(ImageStatus::too_large,
                          "image is " + std::to_string(width) + " x " + std::to_string(height) +
-                             " pixels, a side may have " + std::to_string(max_side));
+                             " pixels, a side may have " + std::to_string(max_image_side));
     }
     Impl& state = *impl_;
     state.width = width;

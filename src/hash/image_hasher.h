@@ -13,6 +13,10 @@
 
 namespace vamhash {
 
+/// Pixels of a side at most: the filters and windows of an image take up to 200 bytes a row and a
+/// column.
+constexpr std::uint32_t max_image_side = 1'000'000;
+
 /// Bits of the set of hashes to compute; the values travel in frames.
 enum HashKind : std::uint32_t {
     hash_dhash = 1,

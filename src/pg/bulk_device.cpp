@@ -133,17 +133,23 @@ BulkDeviceIsRequired(const BulkDevice *device)
 	return MustUseDevice(&device->settings);
 }
 
+/* The milliseconds that the bulk has taken so far. */
+static double
+TakenMs(const BulkDevice *device)
+{
+	instr_time took;
+
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, device->created);
+	return INSTR_TIME_GET_MILLISEC(took);
+}
+
 /* Has the bulk taken so long already that a device may be worth its start, or is one there? */
 static bool
 IsWorthStarting(const BulkDevice *device)
 {
-	instr_time took;
-
-	if (BulkDeviceIsRequired(device) || EngineHasIdleHolder())
-		return true;
-	INSTR_TIME_SET_CURRENT(took);
-	INSTR_TIME_SUBTRACT(took, device->created);
-	return INSTR_TIME_GET_MILLISEC(took) >= START_AFTER_MS;
+	return BulkDeviceIsRequired(device) || EngineHasIdleHolder() ||
+		   TakenMs(device) >= START_AFTER_MS;
 }
 
 bool
@@ -164,6 +170,20 @@ BulkDeviceIsHashing(const BulkDevice *device)
 	return device->batches != NULL;
 }
 
+/* Pictures in parts that are not closed are answered as failed. */
+static void
+LoseFilling(BulkDevice *device)
+{
+	for (uint32 part = 0; part < max_parts; part++)
+	{
+		if (device->filling[part] == NULL)
+			continue;
+		device->filling[part]->next = device->lost;
+		device->lost = device->filling[part];
+		device->filling[part] = NULL;
+	}
+}
+
 /* The device is not to be used any more, for a reason. What it had is answered as failed. */
 static void
 GiveUp(BulkDevice *device, const char *reason)
@@ -174,14 +194,7 @@ GiveUp(BulkDevice *device, const char *reason)
 	device->lost = device->batches;
 	device->batches = NULL;
 	device->batches_end = &device->batches;
-	for (uint32 part = 0; part < max_parts; part++)
-	{
-		if (device->filling[part] == NULL)
-			continue;
-		device->filling[part]->next = device->lost;
-		device->lost = device->filling[part];
-		device->filling[part] = NULL;
-	}
+	LoseFilling(device);
 }
 
 /* Begin the request; where its engine cannot be started, the CPU does the work. */
@@ -557,14 +570,7 @@ BulkDeviceLoseDecoder(BulkDevice *device)
 	if (!device->decoder_has_arena)
 		return;
 	device->decoder_has_arena = false;
-	for (uint32 part = 0; part < max_parts; part++)
-	{
-		if (device->filling[part] == NULL)
-			continue;
-		device->filling[part]->next = device->lost;
-		device->lost = device->filling[part];
-		device->filling[part] = NULL;
-	}
+	LoseFilling(device);
 	for (PictureList *batch = device->batches; batch != NULL; batch = batch->next)
 		batch->is_current = false;
 	if (device->state == DEVICE_READY)
@@ -658,12 +664,13 @@ IsQuiet(const BulkDevice *device)
 }
 
 BulkDeviceCounts
-BulkDeviceFinish(BulkDevice *device, long patience)
+BulkDeviceFinish(BulkDevice *device)
 {
 	BulkDeviceCounts counts;
 
 	if (device->state == DEVICE_STARTING)
-		AwaitDevice(device, HasStarted, patience);
+		AwaitDevice(device, HasStarted,
+					device->options.arena != NULL ? -1 : (long) TakenMs(device));
 	if (device->state == DEVICE_GONE || device->batches == NULL)
 		AwaitDevice(device, IsQuiet, -1);
 	if (device->engine != NULL && HasStarted(device) && IsQuiet(device))

@@ -11,7 +11,7 @@
  *			BulkDeviceClose(device, &part)				(a part that is complete)
  *			while (BulkDeviceNext(device, &answer))
  *				...
- *		BulkDeviceFinish(device, ...);
+ *		BulkDeviceFinish(device);
  *
  *		A device that fails, or cannot be had, is an error where it must be used. Otherwise
  *		all pictures are answered as failed, and the CPU is to hash them.
@@ -107,6 +107,6 @@ extern bool BulkDeviceNext(BulkDevice *device, PictureAnswer *answer);
 
 /*
  * End it; pictures without an answer are dropped. One that is starting is waited for, so that the next
- * bulk finds it ready, for so many milliseconds (-1: for ever).
+ * bulk finds it ready: as long as this one has taken, or where others share its arena until it is.
  */
-extern BulkDeviceCounts BulkDeviceFinish(BulkDevice *device, long patience);
+extern BulkDeviceCounts BulkDeviceFinish(BulkDevice *device);

@@ -156,9 +156,7 @@ struct BulkHash
 	uint64 waited_for;	  /* image that the wait has been counted for */
 	uint64 waited_us;
 
-	instr_time begun;
-	bool waits_for_device; /* at its end, for as long as it takes */
-	char *last_message;	   /* of the row returned last */
+	char *last_message; /* of the row returned last */
 	BulkHashCounts counts;
 };
 
@@ -201,8 +199,6 @@ BeginDevice(BulkHash *bulk, const BulkHashOptions *options)
 	device.job = options->job;
 	device.arena = options->arena;
 	bulk->device = BulkDeviceCreate(&device);
-	bulk->waits_for_device = options->arena != NULL;
-	INSTR_TIME_SET_CURRENT(bulk->begun);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -1051,19 +1047,11 @@ TakeReport(BulkHash *bulk, const EngineReply *reply)
 	bulk->counts.seconds_decoding = report.decoding_seconds;
 }
 
-/*
- * End the device's part. One that is still starting is worth as much time as the bulk has taken: the
- * next one then finds it ready.
- */
+/* End the device's part. */
 static void
 EndDevice(BulkHash *bulk)
 {
-	instr_time took;
-
-	INSTR_TIME_SET_CURRENT(took);
-	INSTR_TIME_SUBTRACT(took, bulk->begun);
-	bulk->counts.device = BulkDeviceFinish(
-		bulk->device, bulk->waits_for_device ? -1 : (long) INSTR_TIME_GET_MILLISEC(took));
+	bulk->counts.device = BulkDeviceFinish(bulk->device);
 	AddToTotal(TOTAL_FALLBACKS, bulk->counts.device.fallbacks);
 	AddToTotal(TOTAL_DEVICE_IMAGES, bulk->counts.device.pictures);
 }

@@ -213,7 +213,10 @@ static_assert(sizeof(ImageHeader) == 16);
 constexpr std::uint32_t image_is_file = 1;
 constexpr std::uint32_t image_to_arena = 2; // its picture may be put into the arena
 
-/// Payload of ARENA. Parts are of equal size, a multiple of 64 bytes, and follow one another.
+/// Parts of an arena, and pictures in them, begin at multiples of so many bytes.
+constexpr std::uint32_t picture_alignment = 64;
+
+/// Payload of ARENA. Parts are of equal size and follow one another.
 struct Arena {
     std::uint64_t bytes;  // of all parts
     std::uint32_t parts;  // 1 .. max_parts
@@ -237,7 +240,7 @@ static_assert(sizeof(ArenaPart) == 8);
 /// A picture in a part of the arena: grey pixels, row by row, upright; or the coefficients of a
 /// JPEG (codec/jpeg_layout.h).
 struct Picture {
-    std::uint64_t offset; // in the part, a multiple of 64
+    std::uint64_t offset; // in the part
     std::uint32_t width;  // pixels, as stored
     std::uint32_t height;
     std::uint8_t is_jpeg; // 0 or 1; what follows is of a JPEG, otherwise 0

@@ -20,19 +20,13 @@ plan skip_all => 'built without a backend for devices'
 
 # A private library, whose plugins can be taken away.
 my $directory = private_library();
-foreach my $plugin ('vamhash_opencl.so', 'vamhash_cuda.so')
-{
-	my $installed = VamhashTest::library_directory() . "/$plugin";
-	copy($installed, "$directory/$plugin") if -e $installed;
-}
+copy_device_plugins($directory);
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->append_conf('postgresql.conf', "fsync = off\nvamhash.max_gpu_engines = 1");
 $node->start;
 create_in_private_library($node, $directory);
-my ($device) = split /\n/,
-  $node->safe_psql('postgres',
-	q{SELECT backend || ' ' || device_id || ': ' || name FROM vamhash_devices() WHERE usable AND backend <> 'cpu'});
+my $device = usable_device($node);
 plan skip_all => 'no device is usable, not even PoCL\'s' unless defined $device;
 
 # Some hashes are near others, some equal, and some share most of their bits.

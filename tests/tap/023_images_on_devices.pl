@@ -25,11 +25,7 @@ plan skip_all => 'built without a backend for devices'
   unless grep { -e VamhashTest::library_directory() . "/vamhash_$_.so" } 'opencl', 'cuda';
 
 my $directory = private_library();
-foreach my $plugin ('vamhash_opencl.so', 'vamhash_cuda.so')
-{
-	my $installed = VamhashTest::library_directory() . "/$plugin";
-	copy($installed, "$directory/$plugin") if -e $installed;
-}
+copy_device_plugins($directory);
 unlink "$directory/vamhash-engine";
 copy($misbehaving, "$directory/vamhash-engine") or die "could not copy $misbehaving: $!";
 chmod 0755, "$directory/vamhash-engine";
@@ -38,9 +34,7 @@ $node->init;
 $node->append_conf('postgresql.conf', "fsync = off\nvamhash.max_gpu_engines = 1\nvamhash.threads = 2");
 $node->start;
 create_in_private_library($node, $directory);
-my ($device) = split /\n/,
-  $node->safe_psql('postgres',
-	q{SELECT backend || ' ' || device_id || ': ' || name FROM vamhash_devices() WHERE usable AND backend <> 'cpu'});
+my $device = usable_device($node);
 plan skip_all => 'no device is usable, not even PoCL\'s' unless defined $device;
 
 my $session = VamhashTest::Session->new($node);

@@ -30,10 +30,7 @@ my $version = $node->safe_psql('postgres', 'SELECT vamhash_version()');
 # The real engine, with its plugins beside it, is in a folder of its own.
 mkdir "$directory/real";
 move("$directory/vamhash-engine", "$directory/real/vamhash-engine") or die "move: $!";
-foreach my $plugin (glob library_directory() . '/vamhash_{opencl,cuda}.so')
-{
-	copy($plugin, "$directory/real") or die "copy: $!";
-}
+copy_device_plugins("$directory/real");
 
 # In a role of which there is a file, decode or compute, the engine does what that says; in another one
 # it is the real engine.

@@ -21,6 +21,7 @@ our @EXPORT = qw(
   grey_png rising_png falling_png huge_png
   sql_bytea write_file picture_table create_hashes $long_join
   start_node library_directory private_library create_in_private_library
+  copy_device_plugins usable_device
   engines_of stray_engines process_stat process_ended process_status descriptors
   wait_for seconds_of
 );
@@ -178,6 +179,27 @@ sub private_library
 		chmod 0755, "$directory/$file";
 	}
 	return $directory;
+}
+
+# Puts the plugins for devices, as far as they are installed, beside a private library.
+sub copy_device_plugins
+{
+	my ($directory) = @_;
+	foreach my $plugin (glob library_directory() . '/vamhash_{opencl,cuda}.so')
+	{
+		copy($plugin, $directory) if -e $plugin;
+	}
+	return;
+}
+
+# The first device that can be used, as vamhash_stat names it; undef where there is none.
+sub usable_device
+{
+	my ($node) = @_;
+	my ($device) = split /\n/,
+	  $node->safe_psql('postgres',
+		q{SELECT backend || ' ' || device_id || ': ' || name FROM vamhash_devices() WHERE usable AND backend <> 'cpu'});
+	return $device;
 }
 
 # Creates the extension's objects with a private copy of its library, in a database without the
