@@ -69,16 +69,6 @@ struct Output {
     GreyRow to_grey;
 };
 
-/// The largest scaling by the DCT that leaves the smaller side long enough.
-unsigned fast_scale(std::uint32_t width, std::uint32_t height, std::uint32_t min_side) {
-    for (const unsigned scale : {8U, 4U, 2U}) {
-        if (std::min(width, height) / scale >= min_side) {
-            return scale;
-        }
-    }
-    return 1;
-}
-
 /// One JPEG image being decoded.
 class JpegReader : private JpegLibrary {
   public:
@@ -305,7 +295,7 @@ ImageInfo JpegReader::read(std::span<const std::uint8_t> image, const DecodeOpti
     cinfo_.out_color_space = output.color_space;
     if (options.fast) {
         cinfo_.scale_num = 1;
-        cinfo_.scale_denom = fast_scale(info.width, info.height, min_scaled_side_);
+        cinfo_.scale_denom = jpeg_fast_scale(info.width, info.height, min_scaled_side_);
         if (cinfo_.scale_denom == DCTSIZE && output.color_space == JCS_GRAYSCALE &&
             isa_ != Isa::scalar && read_means(sink)) {
             return info;
@@ -384,6 +374,15 @@ Orientation jpeg_orientation(std::span<const std::uint8_t> image) {
 }
 
 } // namespace
+
+unsigned jpeg_fast_scale(std::uint32_t width, std::uint32_t height, std::uint32_t min_scaled_side) {
+    for (const unsigned scale : {8U, 4U, 2U}) {
+        if (std::min(width, height) / scale >= min_scaled_side) {
+            return scale;
+        }
+    }
+    return 1;
+}
 
 ImageInfo decode_jpeg(std::span<const std::uint8_t> image, const DecodeOptions& options,
                       GreySink& sink, Isa isa, std::uint32_t min_scaled_side) {

@@ -12,6 +12,10 @@ extern const Format jpeg_format;
 /// that every hash still has several decoded pixels under each of its own.
 constexpr std::uint32_t jpeg_min_scaled_side = 64;
 
+/// Fast decoding gives a picture this many times smaller in both directions: 1, 2, 4 or 8.
+unsigned jpeg_fast_scale(std::uint32_t width, std::uint32_t height,
+                         std::uint32_t min_scaled_side = jpeg_min_scaled_side);
+
 /// Decodes as jpeg_format does. The instruction set decides how the grey of the usual pictures
 /// comes about: by the scalar one all is libjpeg's, and exact grey is made from its RGB; by others
 /// exact grey comes from its planes, and an eighth of the size from jpeg_dc.h. Tests have small

@@ -6,7 +6,6 @@ namespace vamhash {
 
 namespace {
 
-constexpr std::uint32_t most_pixels = 65500;
 constexpr std::uint32_t block_side = 8;
 
 std::uint32_t divide_up(std::uint32_t number, std::uint32_t by) {
@@ -39,8 +38,8 @@ std::uint32_t component_count(JpegColour colour) {
 }
 
 bool is_valid(const JpegLayout& layout) {
-    if (layout.width == 0 || layout.height == 0 || layout.width > most_pixels ||
-        layout.height > most_pixels || layout.colour > JpegColour::ycck) {
+    if (layout.width == 0 || layout.height == 0 || layout.width > max_jpeg_side ||
+        layout.height > max_jpeg_side || layout.colour > JpegColour::ycck) {
         return false;
     }
     bool any_full = false;

@@ -35,7 +35,9 @@ struct JpegLayout {
     friend bool operator==(const JpegLayout&, const JpegLayout&) = default;
 };
 
-/// Whether all in it is as it is said above, and sides have 1 to 65500 pixels, libjpeg's most.
+constexpr std::uint32_t max_jpeg_side = 65500; // libjpeg's most
+
+/// Whether all in it is as it is said above, and sides have 1 to max_jpeg_side pixels.
 bool is_valid(const JpegLayout& layout);
 
 std::uint32_t component_count(JpegColour colour);

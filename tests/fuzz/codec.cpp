@@ -4,6 +4,7 @@
 #include "codec/format.h"
 #include "codec/jpeg.h"
 #include "codec/jpeg_coefficients.h"
+#include "codec/plain_jpeg.h"
 #include "engine/hash_image.h"
 #include "picture.h"
 
@@ -120,6 +121,16 @@ void check_coefficients(std::span<const std::uint8_t> image, const Outcome& stor
             "coefficients that are not libjpeg's");
 }
 
+/// A plain file is that picture, without what is behind its end.
+void check_plain_file(std::span<const std::uint8_t> image, const Outcome& stored) {
+    const auto plain = plain_jpeg(image, {.max_pixels = max_pixels});
+    require(!plain || decode(image.first(plain->bytes), {}) == stored,
+            "a plain JPEG is another picture without what is behind its end");
+    require(!plain || !stored.good() ||
+                (plain->width == stored.width && plain->height == stored.height),
+            "a plain JPEG of another size");
+}
+
 /// The grid of a fast decode is the picture's, or of a half, a quarter or an eighth of its size.
 void check_fast_grid(const Outcome& fast) {
     const auto scaled = [&](std::uint32_t scale) {
@@ -177,6 +188,7 @@ void check_image(const Format& format, std::span<const std::uint8_t> image) {
     check_instruction_sets(image, stored);
     check_means(image);
     check_coefficients(image, stored);
+    check_plain_file(image, stored);
 }
 
 } // namespace
