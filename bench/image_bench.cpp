@@ -4,9 +4,9 @@
 //
 //   image_bench FILE.jpg ...        prints milliseconds (medians) and their ratio for each
 #include "codec/jpeg_coefficients.h"
-#include "decode_rgb.h"
 #include "engine/hash_image.h"
 #include "engine/process.h"
+#include "plain_decode.h"
 
 #include <algorithm>
 #include <chrono>

@@ -1,11 +1,11 @@
 #include "image_pipeline.h"
 
 #include "codec/jpeg_coefficients.h"
-#include "decode_rgb.h"
 #include "engine/arena_picture.h"
 #include "engine/image_workers.h"
 #include "engine/picture_places.h"
 #include "engine/place_image.h"
+#include "plain_decode.h"
 #include "stopwatch.h"
 
 #include <algorithm>
@@ -48,7 +48,11 @@ protocol::Arena arena_for(unsigned decoders) {
             .waits = 0,
             .number = 1,
             .kept = 0,
-            .unused = 0};
+            .jpeg_files = 0};
+}
+
+DecodeOptions options_of(Decoding decoding) {
+    return {.fast = decoding != Decoding::exact};
 }
 
 Descriptor make_memory(std::uint64_t bytes) {
@@ -81,11 +85,12 @@ void decode_entropy(std::span<const std::uint8_t> image) {
 // One run.
 class Pipeline {
   public:
-    Pipeline(std::span<const TestImage> images, ImageWork work, bool fast, unsigned decoders,
-             DevicePipeline* device)
-        : images_(images), work_(work), decoders_(decoders), options_{.fast = fast} {
+    Pipeline(std::span<const TestImage> images, ImageWork work, Decoding decoding,
+             unsigned decoders, DevicePipeline* device)
+        : images_(images), work_(work), decoders_(decoders), decoding_(decoding),
+          options_(options_of(decoding)) {
         if (work == ImageWork::device || work == ImageWork::device_auto) {
-            arena_ = &device->arena(work == ImageWork::device);
+            arena_ = &device->arena(work == ImageWork::device, decoding);
             places_.emplace(*arena_, [this](std::uint32_t part, std::uint32_t /*pictures*/) {
                 const std::lock_guard lock(mutex_);
                 closed_.push_back(part);
@@ -119,6 +124,7 @@ class Pipeline {
     const std::span<const TestImage> images_;
     const ImageWork work_;
     const unsigned decoders_;
+    const Decoding decoding_;
     const DecodeOptions options_;
     const MappedArena* arena_ = nullptr;
     std::optional<DeviceHasher> hasher_;
@@ -167,9 +173,9 @@ PlacedImage Pipeline::process_timed(std::span<const std::uint8_t> image) {
 // Remembers the first image that went wrong.
 void Pipeline::check(std::uint32_t number, const ImageHashes& hashes) {
     const TestImage& expected = image(number);
-    if (!(hashes == (options_.fast ? expected.fast : expected.exact))) {
+    if (!(hashes == expected.by(decoding_))) {
         const std::lock_guard lock(mutex_);
-        fault_ = expected.path + ": other hashes than the CPU's";
+        fault_ = expected.path + ": other hashes than its own";
     }
 }
 
@@ -213,7 +219,7 @@ void Pipeline::hash_part(std::uint32_t part) {
     std::vector<DevicePicture> pictures;
     pictures.reserve(placed.size());
     for (const Placed& one : placed) {
-        pictures.push_back(picture_of(one.picture, arena_->part(part)).value());
+        pictures.push_back(picture_of(one.picture, arena_->part(part), true).value());
     }
     const Stopwatch watch;
     const auto hashes = hasher_->hash(pictures);
@@ -326,32 +332,50 @@ DevicePipeline::DevicePipeline(Device& device, unsigned decoders)
     pinned_ = PinnedMemory(device, std::as_bytes(arena_.bytes()));
 }
 
-const MappedArena& DevicePipeline::arena(bool waits) {
+const MappedArena& DevicePipeline::arena(bool waits, Decoding decoding) {
     protocol::Arena arena = arena_.arena();
     arena.waits = waits ? 1 : 0;
+    arena.jpeg_files = decoding == Decoding::nvjpeg ? 1 : 0;
     arena_.use_as(arena);
     return arena_;
 }
 
-ImageRun run_images(std::span<const TestImage> images, ImageWork work, bool fast, unsigned decoders,
-                    double seconds, DevicePipeline* pipeline) {
-    return Pipeline(images, work, fast, decoders, pipeline).run(seconds);
+ImageRun run_images(std::span<const TestImage> images, ImageWork work, Decoding decoding,
+                    unsigned decoders, double seconds, DevicePipeline* pipeline) {
+    return Pipeline(images, work, decoding, decoders, pipeline).run(seconds);
 }
 
-std::optional<BatchTimes> time_batch(std::span<const TestImage> images, bool fast, double seconds,
-                                     DevicePipeline& pipeline) {
-    const MappedArena& arena = pipeline.arena(false);
+ImageHashes hash_by_nvjpeg(const std::string& path, DevicePipeline& pipeline) {
+    const MappedArena& arena = pipeline.arena(false, Decoding::nvjpeg);
+    PicturePlaces places(arena, [](std::uint32_t /*part*/, std::uint32_t /*pictures*/) {});
+    const auto bytes = read_image(path);
+    const DecodeOptions options = options_of(Decoding::nvjpeg);
+    const PlacedImage placed = place_image(bytes, hash_all, options, places);
+    if (placed.picture) {
+        const DevicePicture picture =
+            picture_of(placed.picture->picture, arena.part(placed.picture->place.part), true)
+                .value();
+        const auto hashes = DeviceHasher(pipeline.device(), hash_all).hash({&picture, 1});
+        if (hashes[0]) {
+            return *hashes[0];
+        }
+    }
+    return hash_image(bytes, hash_all, options).hashes;
+}
+
+std::optional<BatchTimes> time_batch(std::span<const TestImage> images, Decoding decoding,
+                                     double seconds, DevicePipeline& pipeline) {
+    const MappedArena& arena = pipeline.arena(false, decoding);
     PicturePlaces places(arena, [](std::uint32_t /*part*/, std::uint32_t /*pictures*/) {});
     std::vector<DevicePicture> pictures;
     BatchTimes best;
     for (std::size_t i = 0; i < protocol::max_images; ++i) {
         const auto bytes = read_image(images[i % images.size()].path);
-        const PlacedImage placed =
-            place_image(bytes, hash_all, DecodeOptions{.fast = fast}, places);
+        const PlacedImage placed = place_image(bytes, hash_all, options_of(decoding), places);
         if (!placed.picture || placed.picture->place.part != 0) {
             break;
         }
-        pictures.push_back(picture_of(placed.picture->picture, arena.part(0)).value());
+        pictures.push_back(picture_of(placed.picture->picture, arena.part(0), true).value());
         best.bytes += pictures.back().bytes.size();
     }
     best.pictures = pictures.size();

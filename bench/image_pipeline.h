@@ -9,6 +9,8 @@
 #include "hash/image_hasher.h"
 #include "timed_backend.h"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -17,13 +19,20 @@
 
 namespace vamhash {
 
+/// How JPEGs are decoded; with nvjpeg, fast and by the device's own decoder where that can be.
+enum class Decoding : std::uint8_t { exact, fast, nvjpeg };
+constexpr std::size_t decodings = 3;
+
 /// A JPEG, and the hashes that it must be given.
 struct TestImage {
     std::string path;
     std::uint64_t bytes = 0;
     std::uint64_t pixels = 0;
-    ImageHashes exact;
-    ImageHashes fast;
+    std::array<ImageHashes, decodings> hashes; // by Decoding
+
+    [[nodiscard]] const ImageHashes& by(Decoding decoding) const {
+        return hashes.at(static_cast<std::size_t>(decoding));
+    }
 };
 
 enum class ImageWork : std::uint8_t {
@@ -41,7 +50,7 @@ class DevicePipeline {
     DevicePipeline(Device& device, unsigned decoders);
 
     [[nodiscard]] Device& device() { return device_; }
-    [[nodiscard]] const MappedArena& arena(bool waits);
+    [[nodiscard]] const MappedArena& arena(bool waits, Decoding decoding);
     [[nodiscard]] bool is_pinned() const { return pinned_.is_pinned(); }
 
   private:
@@ -65,8 +74,12 @@ struct ImageRun {
 
 /// Does the work on images, from the first again after the last, by so many decoders for so many
 /// seconds, and what was begun to its end. Throws where an image's hashes are not its own.
-ImageRun run_images(std::span<const TestImage> images, ImageWork work, bool fast, unsigned decoders,
-                    double seconds, DevicePipeline* pipeline);
+ImageRun run_images(std::span<const TestImage> images, ImageWork work, Decoding decoding,
+                    unsigned decoders, double seconds, DevicePipeline* pipeline);
+
+/// The hashes of an image by a device whose decoder of JPEG files has been loaded, or the CPU's of
+/// fast decoding where it does not take the file.
+ImageHashes hash_by_nvjpeg(const std::string& path, DevicePipeline& pipeline);
 
 /// What a device takes for one batch, as large as a part of the arena has room for.
 struct BatchTimes {
@@ -78,8 +91,8 @@ struct BatchTimes {
 };
 
 /// Hashes the first of the images over and over. Nothing if not one has room.
-std::optional<BatchTimes> time_batch(std::span<const TestImage> images, bool fast, double seconds,
-                                     DevicePipeline& pipeline);
+std::optional<BatchTimes> time_batch(std::span<const TestImage> images, Decoding decoding,
+                                     double seconds, DevicePipeline& pipeline);
 
 /// An image file's bytes.
 std::vector<std::uint8_t> read_image(const std::string& path);

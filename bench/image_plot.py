@@ -17,6 +17,7 @@ KINDS = {
     "device": Kind("exact on a device", "#b0279a", "#ee8fe0"),
     "device-auto": Kind("the same, auto", "#7a3ea8", "#c79bf2"),
     "device-fast": Kind("fast on a device", "#8c4a00", "#e3a15a"),
+    "nvjpeg": Kind("fast by nvJPEG", "#9a6700", "#d4a72c"),
     "entropy": Kind("to coefficients alone", "#57606a", "#b1bac4"),
     "decode": Kind("libjpeg-turbo alone", "#8c959f", "#848d97"),
     "imagehash": Kind("ImageHash on Pillow", "#b42318", "#ff7b72"),

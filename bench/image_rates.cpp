@@ -11,7 +11,10 @@
 //   device       the same as exact, from coefficients on the device: as with vamhash.gpu = on
 //   device-auto  as with auto: an image for which the arena has no room is hashed by the CPU
 //   device-fast  fast decoding on the CPU, hashes on the device
-// Each image's hashes are compared with those of hash_image(); another one is an error.
+//   nvjpeg       fast decoding by the device's own decoder of JPEG files, if it has one: as with
+//                vamhash.nvjpeg = on
+// Each image's hashes are compared with those of hash_image(), or with those of its file alone by
+// nvjpeg; another one is an error. How many bits fast decoding moves is told first.
 //
 // The rates are images per second, best and median of the rounds; the rest is of the best round.
 // read, decode and wait are summed over the threads: reading files, the processor's time in images,
@@ -22,9 +25,11 @@
 #include "engine/hash_image.h"
 #include "engine/process.h"
 #include "image_pipeline.h"
+#include "plain_decode.h"
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -47,15 +52,16 @@ using plugin::Kernel;
 struct Method {
     std::string_view name;
     ImageWork work;
-    bool fast = false;
+    Decoding decoding = Decoding::exact;
 };
 constexpr std::array methods{Method{"decode", ImageWork::decode},
                              Method{"entropy", ImageWork::entropy},
                              Method{"exact", ImageWork::hash},
-                             Method{"fast", ImageWork::hash, true},
+                             Method{"fast", ImageWork::hash, Decoding::fast},
                              Method{"device", ImageWork::device},
                              Method{"device-auto", ImageWork::device_auto},
-                             Method{"device-fast", ImageWork::device, true}};
+                             Method{"device-fast", ImageWork::device, Decoding::fast},
+                             Method{"nvjpeg", ImageWork::device, Decoding::nvjpeg}};
 
 bool is_on_device(const Method& method) {
     return method.work == ImageWork::device || method.work == ImageWork::device_auto;
@@ -114,11 +120,11 @@ void print_device(const Device& device) {
 TestImage test_image(const std::string& path) {
     const std::vector<std::uint8_t> bytes = read_image(path);
     const HashedImage exact = hash_image(bytes, hash_all, DecodeOptions{});
-    return {.path = path,
-            .bytes = bytes.size(),
-            .pixels = std::uint64_t{exact.info.width} * exact.info.height,
-            .exact = exact.hashes,
-            .fast = hash_image(bytes, hash_all, DecodeOptions{.fast = true}).hashes};
+    return {
+        .path = path,
+        .bytes = bytes.size(),
+        .pixels = std::uint64_t{exact.info.width} * exact.info.height,
+        .hashes = {exact.hashes, hash_image(bytes, hash_all, DecodeOptions{.fast = true}).hashes}};
 }
 
 void print_images(const Options& options) {
@@ -178,7 +184,7 @@ void measure_rates(const Options& options, unsigned threads, DevicePipeline* pip
     for (int round = 0; round < options.rounds; ++round) {
         for (const Method& method : options.methods) {
             if (pipeline != nullptr || !is_on_device(method)) {
-                runs[method.name].push_back(run_images(options.images, method.work, method.fast,
+                runs[method.name].push_back(run_images(options.images, method.work, method.decoding,
                                                        threads, options.seconds, pipeline));
             }
         }
@@ -191,9 +197,9 @@ void measure_rates(const Options& options, unsigned threads, DevicePipeline* pip
 }
 
 void print_batches_head() {
-    std::printf("%-8s %6s %-11s %8s %8s %9s %9s %8s %8s %8s %8s %8s %8s %8s\n", "images", "Mpixel",
-                "batch", "pictures", "MB_each", "rate", "whole", "apart", "write", "idct",
-                "convert", "resample", "read", "host");
+    std::printf("%-8s %6s %-11s %8s %8s %9s %9s %8s %8s %8s %8s %8s %8s %8s %8s\n", "images",
+                "Mpixel", "batch", "pictures", "MB_each", "rate", "whole", "apart", "write",
+                "nvjpeg", "idct", "convert", "resample", "read", "host");
 }
 
 // How a device takes batches, of what the decoders would give it.
@@ -202,7 +208,7 @@ void measure_batches(const Options& options, DevicePipeline& pipeline) {
         if (method.work != ImageWork::device) {
             continue;
         }
-        const auto batch = time_batch(options.images, method.fast, options.seconds, pipeline);
+        const auto batch = time_batch(options.images, method.decoding, options.seconds, pipeline);
         if (!batch) {
             std::printf("%-8s %6.2f %-11s has no room in the arena\n", options.name.c_str(),
                         megapixels(options), std::string(method.name).c_str());
@@ -214,28 +220,92 @@ void measure_batches(const Options& options, DevicePipeline& pipeline) {
         const double resample =
             times.of(Kernel::resample_lines) + times.of(Kernel::sum_image_blocks);
         const double known = times.writes + times.clears + times.reads + resample +
-                             times.of(Kernel::decode_jpeg_blocks) +
+                             times.jpeg_files + times.of(Kernel::decode_jpeg_blocks) +
                              times.of(Kernel::convert_jpeg_tiles);
         std::printf("%-8s %6.2f %-11s %8llu %8.2f %9.1f %9.4f %8.4f %8.4f %8.4f %8.4f %8.4f %8.4f "
-                    "%8.4f\n",
+                    "%8.4f %8.4f\n",
                     options.name.c_str(), megapixels(options), std::string(method.name).c_str(),
                     static_cast<unsigned long long>(batch->pictures),
                     static_cast<double>(batch->bytes) / pictures / 1e6, pictures / batch->whole,
                     ms(batch->whole), ms(batch->apart), ms(times.writes + times.clears),
-                    ms(times.of(Kernel::decode_jpeg_blocks)),
+                    ms(times.jpeg_files), ms(times.of(Kernel::decode_jpeg_blocks)),
                     ms(times.of(Kernel::convert_jpeg_tiles)), ms(resample), ms(times.reads),
                     ms(batch->apart - known));
     }
     std::fflush(stdout);
 }
 
-int run(const Options& options) {
+// The hashes of a picture's luma at its full size, as libjpeg-turbo decodes it: nvJPEG's is the
+// same but for its own rounding.
+ImageHashes hash_luma(const TestImage& image) {
+    ImageHasher hasher(hash_all);
+    decode_plainly(
+        read_image(image.path), JCS_GRAYSCALE,
+        [&](std::uint32_t width, std::uint32_t height) { hasher.start(width, height); },
+        [&](const std::uint8_t* pixels, std::size_t stride, std::uint32_t rows) {
+            hasher.rows(pixels, stride, rows);
+        });
+    return hasher.finish();
+}
+
+// How many bits of each hash a way of decoding moves from the exact ones.
+template <typename HashesOf>
+void print_moved_bits(const Options& options, const char* name, const HashesOf& hashes_of) {
+    std::vector<ImageHashes> hashes;
+    for (const TestImage& image : options.images) {
+        hashes.push_back(hashes_of(image));
+    }
+    struct Hash {
+        const char* name;
+        std::uint64_t ImageHashes::*bits;
+    };
+    for (const Hash& hash : {Hash{"dhash", &ImageHashes::dhash}, Hash{"ahash", &ImageHashes::ahash},
+                             Hash{"whash", &ImageHashes::whash}, Hash{"phash", &ImageHashes::phash},
+                             Hash{"whash16", &ImageHashes::whash16}}) {
+        int most = 0;
+        double sum = 0;
+        for (std::size_t i = 0; i < hashes.size(); ++i) {
+            const ImageHashes& exact = options.images[i].by(Decoding::exact);
+            const int moved = std::popcount(exact.*hash.bits ^ hashes[i].*hash.bits);
+            most = std::max(most, moved);
+            sum += moved;
+        }
+        std::printf("# %s moves %.3f bits of %s in the mean, %d at most\n", name,
+                    sum / static_cast<double>(options.images.size()), hash.name, most);
+    }
+}
+
+// Loads the device's decoder of JPEG files, and hashes the images by it; without one, its method is
+// left out.
+void begin_nvjpeg(Options& options, DevicePipeline& pipeline) {
+    try {
+        pipeline.device().load_jpeg_decoder();
+    } catch (const NoJpegDecoder& error) {
+        std::printf("# no nvjpeg: %s\n", error.what());
+        std::erase_if(options.methods,
+                      [](const Method& method) { return method.decoding == Decoding::nvjpeg; });
+        return;
+    }
+    for (TestImage& image : options.images) {
+        image.hashes.at(static_cast<std::size_t>(Decoding::nvjpeg)) =
+            hash_by_nvjpeg(image.path, pipeline);
+    }
+    print_moved_bits(options, "nvjpeg",
+                     [](const TestImage& image) { return image.by(Decoding::nvjpeg); });
+}
+
+int run(Options options) {
     keep_memory_between_requests(); // as the engine does
     keep_threads_small();
     print_images(options);
     const std::unique_ptr<Device> device = find_device(options);
+    print_moved_bits(options, "fast",
+                     [](const TestImage& image) { return image.by(Decoding::fast); });
+    print_moved_bits(options, "luma", hash_luma);
     if (device) {
         print_device(*device);
+        DevicePipeline pipeline(*device, options.threads.back());
+        begin_nvjpeg(options, pipeline);
     }
     print_rates_head();
     for (const unsigned threads : options.threads) {
@@ -246,7 +316,7 @@ int run(const Options& options) {
         measure_rates(options, threads, pipeline ? &*pipeline : nullptr);
         if (pipeline && threads == options.threads.back()) {
             std::printf("# batches from an arena of %zu MB, %spinned; milliseconds a picture\n",
-                        pipeline->arena(false).bytes().size() >> 20U,
+                        pipeline->arena(false, Decoding::exact).bytes().size() >> 20U,
                         pipeline->is_pinned() ? "" : "not ");
             print_batches_head();
             measure_batches(options, *pipeline);

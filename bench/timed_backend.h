@@ -15,6 +15,7 @@ namespace vamhash {
 struct DeviceTimes {
     std::array<double, plugin::kernel_count> kernels{};
     double clears = 0;
+    double jpeg_files = 0; // decoded by the vendor's library
     double writes = 0;
     double reads = 0;
     std::uint64_t launches = 0; // and clears
@@ -80,6 +81,13 @@ inline plugin::DeviceStatus read(plugin::OpenDevice* device, std::uint32_t queue
     return times == nullptr ? call() : timed(device, queue, times->reads, call);
 }
 
+inline plugin::DeviceStatus decode_jpeg_files(plugin::OpenDevice* device, std::uint32_t queue,
+                                              plugin::DeviceArray* array, plugin::JpegFile* files,
+                                              std::size_t count) noexcept {
+    const auto call = [&] { return real->decode_jpeg_files(device, queue, array, files, count); };
+    return times == nullptr ? call() : timed(device, queue, times->jpeg_files, call);
+}
+
 } // namespace timed_backend
 
 /// The same backend, for time_device_calls(). There is one at a time.
@@ -90,6 +98,7 @@ inline plugin::DeviceBackend with_timing(const plugin::DeviceBackend& backend) {
     with_times.clear = timed_backend::clear;
     with_times.write = timed_backend::write;
     with_times.read = timed_backend::read;
+    with_times.decode_jpeg_files = timed_backend::decode_jpeg_files;
     return with_times;
 }
 

@@ -111,7 +111,11 @@ begin 'build and install'
 as_root=()
 [ "$(id -u)" -eq 0 ] || as_root=(sudo)
 # The engine that is installed is the one that was built with the unit tests.
-build_tests build/test -DVAMHASH_WERROR=ON -DVAMHASH_BENCH=ON
+nvjpeg=()
+if tests/device/setup_nvjpeg.sh build/nvjpeg; then
+	nvjpeg=("-DVAMHASH_NVJPEG_INCLUDE=$top/build/nvjpeg/include")
+fi
+build_tests build/test -DVAMHASH_WERROR=ON -DVAMHASH_BENCH=ON "${nvjpeg[@]}"
 require make -s -j"$(nproc)" WERROR=-Werror ENGINE_BUILD=build/test all
 require "${as_root[@]}" make -s WERROR=-Werror ENGINE_BUILD=build/test install
 
@@ -141,6 +145,7 @@ stop_cluster
 
 begin 'servers: transport, processes, cancel, faults, files'
 cp -r tests/tap "$work/tap"
+cp -r tests/data/images "$work/tap/images"
 require cp build/test/tests/unit/vamhash-engine-misbehaving "$work/tap/"
 mkdir -p "$work/tap_check/log"
 [ "$(id -u)" -ne 0 ] || chown -R postgres: "$work/tap" "$work/tap_check"

@@ -7,7 +7,8 @@ SELECT vamhash_version() IS NOT NULL AS loaded;
 SELECT name, setting, unit, context, vartype, min_val, max_val, enumvals
 FROM pg_settings
 WHERE name IN ('vamhash.gpu', 'vamhash.backends', 'vamhash.device_id', 'vamhash.gpu_min_rows',
-	'vamhash.gpu_memory_limit', 'vamhash.max_gpu_engines')
+	'vamhash.gpu_memory_limit', 'vamhash.max_gpu_engines', 'vamhash.gpu_min_images', 'vamhash.batch_size',
+	'vamhash.nvjpeg')
 ORDER BY name;
 
 -- The CPU is the first, and always there. What is not known of it is NULL.

@@ -88,6 +88,22 @@ void Device::finish(std::uint32_t queue) {
     check(backend_.finish(device_.get(), queue));
 }
 
+void Device::load_jpeg_decoder() {
+    if (backend_.load_jpeg_decoder == nullptr) {
+        throw NoJpegDecoder(std::string("the backend ") + backend_.name +
+                            " has no decoder of JPEGs");
+    }
+    if (backend_.load_jpeg_decoder(device_.get()) != DeviceStatus::done) {
+        throw NoJpegDecoder(backend_.fault(device_.get()));
+    }
+}
+
+void Device::decode_jpeg_files(DeviceMemory& to, std::span<plugin::JpegFile> files,
+                               std::uint32_t queue) {
+    check(backend_.decode_jpeg_files(device_.get(), queue, to.array_.get(), files.data(),
+                                     files.size()));
+}
+
 void Device::write_bytes(DeviceMemory& to, std::uint64_t offset, std::span<const std::byte> bytes,
                          std::uint32_t queue) {
     while (!bytes.empty()) { // a copy may not cross the edge of pinned memory

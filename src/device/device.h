@@ -35,6 +35,12 @@ class DeviceMemoryExceeded : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// A device has no decoder of JPEG files.
+class NoJpegDecoder : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
 /// A device must be used, and none can be; the detail says why.
 class NoDevice : public std::runtime_error {
   public:
@@ -163,6 +169,14 @@ class Device {
     void launch(plugin::Kernel kernel, std::uint64_t groups, std::uint32_t group_size,
                 std::initializer_list<DeviceArgument> arguments, std::uint32_t queue = 0);
     void finish(std::uint32_t queue = 0);
+
+    /// Gets ready to decode JPEG files by a library of the device's vendor. Throws NoJpegDecoder,
+    /// after which all else goes on.
+    void load_jpeg_decoder();
+
+    /// Decodes files into an array, as plugin::DeviceBackend has it.
+    void decode_jpeg_files(DeviceMemory& to, std::span<plugin::JpegFile> files,
+                           std::uint32_t queue = 0);
 
   private:
     friend class DeviceMemory;

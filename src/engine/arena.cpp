@@ -20,7 +20,7 @@ bool is_possible(const protocol::Arena& arena) {
     return arena.parts >= 1 && arena.parts <= protocol::max_parts && arena.bytes > 0 &&
            arena.bytes <= protocol::max_arena && arena.bytes % arena.parts == 0 &&
            part_bytes(arena) % protocol::picture_alignment == 0 && arena.batch >= 1 &&
-           arena.batch <= protocol::max_images;
+           arena.batch <= protocol::max_images && arena.jpeg_files <= 1;
 }
 
 } // namespace

@@ -9,6 +9,8 @@ namespace vamhash {
 
 namespace {
 
+using protocol::PictureForm;
+
 std::optional<JpegLayout> layout_of(const protocol::Picture& record) {
     JpegLayout layout{.width = record.width,
                       .height = record.height,
@@ -16,10 +18,12 @@ std::optional<JpegLayout> layout_of(const protocol::Picture& record) {
     for (std::size_t i = 0; i < layout.sampling.size(); ++i) {
         layout.sampling[i] = {record.across[i], record.down[i]};
     }
-    const bool is_turned =
-        record.orientation >= static_cast<int>(Orientation::as_stored) &&
-        record.orientation <= static_cast<int>(Orientation::rotate_anticlockwise);
-    return is_turned && is_valid(layout) ? std::optional(layout) : std::nullopt;
+    return is_valid(layout) ? std::optional(layout) : std::nullopt;
+}
+
+bool is_orientation(std::uint8_t number) {
+    return number >= static_cast<int>(Orientation::as_stored) &&
+           number <= static_cast<int>(Orientation::rotate_anticlockwise);
 }
 
 } // namespace
@@ -35,7 +39,7 @@ protocol::Picture picture_record(std::uint64_t offset, std::uint32_t width, std:
 protocol::Picture picture_record(std::uint64_t offset, const JpegLayout& jpeg,
                                  Orientation orientation) {
     protocol::Picture record = picture_record(offset, jpeg.width, jpeg.height);
-    record.is_jpeg = 1;
+    record.form = static_cast<std::uint8_t>(PictureForm::coefficients);
     record.colour = static_cast<std::uint8_t>(jpeg.colour);
     record.orientation = static_cast<std::uint8_t>(orientation);
     for (std::size_t i = 0; i < jpeg.sampling.size(); ++i) {
@@ -45,27 +49,55 @@ protocol::Picture picture_record(std::uint64_t offset, const JpegLayout& jpeg,
     return record;
 }
 
+protocol::Picture picture_record(std::uint64_t offset, const PlainJpeg& file,
+                                 Orientation orientation) {
+    protocol::Picture record = picture_record(offset, file.width, file.height);
+    record.form = static_cast<std::uint8_t>(PictureForm::jpeg_file);
+    record.orientation = static_cast<std::uint8_t>(orientation);
+    record.bytes = file.bytes;
+    return record;
+}
+
 std::optional<DevicePicture> picture_of(const protocol::Picture& record,
-                                        std::span<const std::uint8_t> part) {
+                                        std::span<const std::uint8_t> part, bool may_be_file) {
     DevicePicture picture{};
     picture.width = record.width;
     picture.height = record.height;
-    std::uint64_t bytes = std::uint64_t{record.width} * record.height;
-    if (record.is_jpeg > 1 || record.offset % protocol::picture_alignment != 0 ||
-        record.width == 0 || record.height == 0 || record.width > max_image_side ||
-        record.height > max_image_side) {
+    if (record.offset % protocol::picture_alignment != 0 || record.width == 0 ||
+        record.height == 0 || record.width > max_image_side || record.height > max_image_side) {
         return std::nullopt;
     }
-    if (record.is_jpeg == 1) {
+    std::uint64_t bytes = 0;
+    switch (static_cast<PictureForm>(record.form)) {
+    case PictureForm::grey:
+        bytes = std::uint64_t{record.width} * record.height;
+        break;
+    case PictureForm::coefficients:
         picture.jpeg = layout_of(record);
         if (!picture.jpeg) {
+            return std::nullopt;
+        }
+        bytes = jpeg_bytes(*picture.jpeg);
+        break;
+    case PictureForm::jpeg_file:
+        if (!may_be_file || record.bytes == 0 || record.width > max_jpeg_side ||
+            record.height > max_jpeg_side) {
+            return std::nullopt;
+        }
+        picture.is_file = true;
+        bytes = record.bytes;
+        break;
+    default:
+        return std::nullopt;
+    }
+    if (picture.jpeg || picture.is_file) {
+        if (!is_orientation(record.orientation)) {
             return std::nullopt;
         }
         picture.orientation = static_cast<Orientation>(record.orientation);
         if (swaps_axes(picture.orientation)) {
             std::swap(picture.width, picture.height);
         }
-        bytes = jpeg_bytes(*picture.jpeg);
     }
     if (record.offset > part.size() || bytes > part.size() - record.offset) {
         return std::nullopt;

@@ -12,8 +12,8 @@ constexpr std::uint32_t few_pictures = 8;
 } // namespace
 
 PicturePlaces::PicturePlaces(const MappedArena& arena, Closed closed)
-    : batch_(arena.arena().batch), closed_(std::move(closed)), parts_(arena.arena().parts),
-      waits_(arena.arena().waits != 0) {
+    : batch_(arena.arena().batch), take_files_(arena.arena().jpeg_files != 0),
+      closed_(std::move(closed)), parts_(arena.arena().parts), waits_(arena.arena().waits != 0) {
     for (std::uint32_t i = 0; i < parts_.size(); ++i) {
         parts_[i].bytes = arena.part(i);
     }

@@ -41,6 +41,9 @@ class PicturePlaces {
     /// Nothing, too, where they are more than a part has. To be followed by put() or drop().
     std::optional<PicturePlace> take(std::uint64_t bytes);
 
+    /// Whether JPEG files may be put where they are to be decoded fast.
+    [[nodiscard]] bool take_files() const { return take_files_; }
+
     /// The picture at a place is there, and whoever is told of its part has been told of it.
     void put(const PicturePlace& place);
     /// There will be none.
@@ -72,6 +75,7 @@ class PicturePlaces {
     void settle(std::uint32_t number);
 
     const std::uint32_t batch_;
+    const bool take_files_;
     const Closed closed_;
     std::mutex mutex_;
     std::condition_variable freed_;

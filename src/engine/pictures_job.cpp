@@ -50,6 +50,7 @@ class PicturesRequest {
         return request_.device.use == static_cast<std::uint32_t>(protocol::DeviceUse::on);
     }
     void take_device();
+    void load_jpeg_decoder(Device& device, protocol::DeviceReady& ready);
     void note_failure(const std::exception& error);
     void take_new_arena(const protocol::FrameHeader& frame);
     void drop_arena();
@@ -64,9 +65,20 @@ class PicturesRequest {
     const protocol::PicturesRequest request_;
     RequestDevice source_;
     std::optional<DeviceHasher> hasher_;
+    bool takes_files_ = false; // of JPEGs
     protocol::PicturesDone report_{};
     std::chrono::duration<double> hashing_{};
 };
+
+/// Gets ready for JPEG files, or says why they are not for this device.
+void PicturesRequest::load_jpeg_decoder(Device& device, protocol::DeviceReady& ready) {
+    try {
+        device.load_jpeg_decoder();
+        takes_files_ = true;
+    } catch (const NoJpegDecoder& error) {
+        copy_words(ready.no_jpeg_files, error.what());
+    }
+}
 
 /// Takes the device, if there is one, and tells of it.
 void PicturesRequest::take_device() {
@@ -74,6 +86,9 @@ void PicturesRequest::take_device() {
     try {
         Device& device = source_.take();
         device.take_peak_bytes();
+        if (request_.jpeg_files != 0) {
+            load_jpeg_decoder(device, ready);
+        }
         hasher_.emplace(device, request_.wanted, request_.device.memory_limit);
         copy_words(ready.device, device.name());
     } catch (const NoDevice& error) {
@@ -149,7 +164,7 @@ void PicturesRequest::read_batch(const protocol::FrameHeader& frame) {
     std::vector<protocol::PictureHashes> answers(records.size());
     for (std::size_t i = 0; i < records.size(); ++i) {
         const std::optional<DevicePicture> picture =
-            picture_of(records[i], held_->part(batch.part));
+            picture_of(records[i], held_->part(batch.part), takes_files_);
         answers[i].status =
             static_cast<std::uint32_t>(picture ? PictureStatus::failed : PictureStatus::impossible);
         if (picture) {

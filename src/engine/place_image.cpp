@@ -4,6 +4,7 @@
 #include "codec/jpeg.h"
 #include "codec/jpeg_coefficients.h"
 #include "codec/orient.h"
+#include "codec/plain_jpeg.h"
 #include "engine/arena_picture.h"
 
 #include <algorithm>
@@ -91,6 +92,24 @@ class PlacingSink : public GreySink {
     std::size_t left_ = 0;
 };
 
+/// What is said of a JPEG's picture in the arena.
+template <typename Stored>
+PlacedImage placed_jpeg(std::span<const std::uint8_t> image, const DecodeOptions& options,
+                        const Stored& stored, HeldPlace& held) {
+    const Orientation orientation =
+        options.orient ? jpeg_format.orientation(image) : Orientation::as_stored;
+    PlacedImage placed;
+    placed.image.info.width = stored.width;
+    placed.image.info.height = stored.height;
+    placed.image.info.format = jpeg_format.name;
+    if (swaps_axes(orientation)) {
+        std::swap(placed.image.info.width, placed.image.info.height);
+    }
+    const PicturePlace place = held.keep();
+    placed.picture = {place, picture_record(place.offset, stored, orientation)};
+    return placed;
+}
+
 /// A JPEG by its coefficients, where that can be.
 std::optional<PlacedImage> place_coefficients(std::span<const std::uint8_t> image,
                                               const DecodeOptions& options, PicturePlaces& places) {
@@ -100,28 +119,40 @@ std::optional<PlacedImage> place_coefficients(std::span<const std::uint8_t> imag
     if (!layout || !held.is_taken()) {
         return std::nullopt;
     }
-    const Orientation orientation =
-        options.orient ? jpeg_format.orientation(image) : Orientation::as_stored;
-    const PicturePlace place = held.keep();
-    PlacedImage placed;
-    placed.image.info.width = layout->width;
-    placed.image.info.height = layout->height;
-    placed.image.info.format = jpeg_format.name;
-    if (swaps_axes(orientation)) {
-        std::swap(placed.image.info.width, placed.image.info.height);
+    return placed_jpeg(image, options, *layout, held);
+}
+
+/// A JPEG as the file it is, where that can be and fast decoding is not exact anyway.
+std::optional<PlacedImage> place_file(std::span<const std::uint8_t> image,
+                                      const DecodeOptions& options, PicturePlaces& places) {
+    const std::optional<PlainJpeg> file = plain_jpeg(image, options);
+    if (!file || jpeg_fast_scale(file->width, file->height) == 1) {
+        return std::nullopt;
     }
-    placed.picture = {place, picture_record(place.offset, *layout, orientation)};
-    return placed;
+    HeldPlace held(places);
+    std::uint8_t* const memory = held.take(file->bytes);
+    if (memory == nullptr) {
+        return std::nullopt;
+    }
+    std::memcpy(memory, image.data(), file->bytes);
+    return placed_jpeg(image, options, *file, held);
+}
+
+/// A JPEG as a device takes it, if it is one and that can be.
+std::optional<PlacedImage> place_jpeg(std::span<const std::uint8_t> image,
+                                      const DecodeOptions& options, PicturePlaces& places) {
+    if (!options.fast) {
+        return place_coefficients(image, options, places);
+    }
+    return places.take_files() ? place_file(image, options, places) : std::nullopt;
 }
 
 } // namespace
 
 PlacedImage place_image(std::span<const std::uint8_t> image, std::uint32_t wanted,
                         const DecodeOptions& options, PicturePlaces& places) {
-    if (!options.fast) {
-        if (std::optional<PlacedImage> placed = place_coefficients(image, options, places)) {
-            return *std::move(placed);
-        }
+    if (std::optional<PlacedImage> placed = place_jpeg(image, options, places)) {
+        return *std::move(placed);
     }
     PlacingSink sink(wanted, places);
     ImageInfo info = decode_grey(image, options, sink);

@@ -21,8 +21,9 @@ struct PlacedImage {
 };
 
 /// Decodes an image as far as a device needs it: a JPEG to its coefficients, where that can be, and
-/// others to grey pixels. The caller puts the picture, once it is told of. Throws as hash_image()
-/// does; then nothing is left in the arena.
+/// others to grey pixels; with fast decoding JPEGs, too, unless the arena has them as they are. The
+/// caller puts the picture, once it is told of. Throws as hash_image() does; then nothing is left
+/// in the arena.
 PlacedImage place_image(std::span<const std::uint8_t> image, std::uint32_t wanted,
                         const DecodeOptions& options, PicturePlaces& places);
 

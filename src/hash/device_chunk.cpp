@@ -75,8 +75,7 @@ DeviceChunk::DeviceChunk(std::span<const DevicePicture> pictures, std::uint32_t 
     grey_.reserve(pictures.size());
     for (std::uint32_t i = 0; i < pictures.size(); ++i) {
         const DevicePicture& picture = pictures[i];
-        const std::uint64_t upload = add_upload(picture);
-        grey_.push_back(picture.jpeg ? add_jpeg(picture, upload, i) : upload);
+        grey_.push_back(add_grey(picture, i));
         for (const ResizeTarget& target : ResizeTargets(picture, wanted)) {
             add_passes(picture, target, grey_.back(), filters);
         }
@@ -123,7 +122,50 @@ std::uint64_t DeviceChunk::add_upload(const DevicePicture& picture) {
     return take(PoolPart::uploads, picture.bytes.size());
 }
 
-// Returns where the grey is.
+// Adds what it takes to have a picture's grey; returns where that is.
+std::uint64_t DeviceChunk::add_grey(const DevicePicture& picture, std::uint32_t number) {
+    if (picture.is_file) {
+        return add_file(picture, number);
+    }
+    const std::uint64_t upload = add_upload(picture);
+    return picture.jpeg ? add_jpeg(picture, upload, number) : upload;
+}
+
+std::uint64_t DeviceChunk::add_file(const DevicePicture& picture, std::uint32_t number) {
+    const bool is_turned = swaps_axes(picture.orientation);
+    JpegPicture made{};
+    made.width = is_turned ? picture.height : picture.width;
+    made.height = is_turned ? picture.width : picture.height;
+    made.colour = JPEG_COLOUR_GREY;
+    const std::uint64_t luma =
+        take(PoolPart::samples, pool_aligned(std::uint64_t{made.width} * made.height));
+    made.components[0] = {.in = luma,
+                          .row_step = made.width,
+                          .width = made.width,
+                          .height = made.height,
+                          .across = 1,
+                          .down = 1,
+                          .unused = 0};
+    files_.push_back({.bytes = picture.bytes.data(),
+                      .size = picture.bytes.size(),
+                      .offset = luma,
+                      .width = made.width,
+                      .height = made.height,
+                      .decoded = 0});
+    file_pictures_.push_back(number);
+    return add_conversion(made, picture.orientation);
+}
+
+// Adds what makes a picture's samples grey.
+std::uint64_t DeviceChunk::add_conversion(JpegPicture made, Orientation orientation) {
+    const std::uint64_t grey = take(PoolPart::grey, std::uint64_t{made.width} * made.height);
+    made.tiles_across = divide_up(made.width, JPEG_TILE);
+    orient(made, orientation, grey);
+    put(PoolPart::jpeg_pictures, PoolPart::first_tiles, made,
+        std::uint64_t{made.tiles_across} * divide_up(made.height, JPEG_TILE), jpegs_);
+    return grey;
+}
+
 std::uint64_t DeviceChunk::add_jpeg(const DevicePicture& picture, std::uint64_t coefficients,
                                     std::uint32_t number) {
     const JpegLayout& layout = *picture.jpeg;
@@ -144,15 +186,10 @@ std::uint64_t DeviceChunk::add_jpeg(const DevicePicture& picture, std::uint64_t 
                               .down = layout.sampling[i].down,
                               .unused = 0};
     }
-    const std::uint64_t grey = take(PoolPart::grey, std::uint64_t{layout.width} * layout.height);
     made.width = layout.width;
     made.height = layout.height;
     made.colour = static_cast<std::uint32_t>(layout.colour);
-    made.tiles_across = divide_up(layout.width, JPEG_TILE);
-    orient(made, picture.orientation, grey);
-    put(PoolPart::jpeg_pictures, PoolPart::first_tiles, made,
-        std::uint64_t{made.tiles_across} * divide_up(layout.height, JPEG_TILE), jpegs_);
-    return grey;
+    return add_conversion(made, picture.orientation);
 }
 
 void DeviceChunk::add_passes(const DevicePicture& picture, const ResizeTarget& target,
@@ -192,6 +229,11 @@ DeviceChunk::hashes(std::span<const std::uint8_t> results) const {
         std::memcpy(&flag, flags + i * sizeof flag, sizeof flag);
         if (flag == 0) {
             std::memcpy(&hashes[i].emplace(), made + i * sizeof(ImageHashes), sizeof(ImageHashes));
+        }
+    }
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+        if (files_[i].decoded == 0) {
+            hashes[file_pictures_[i]].reset();
         }
     }
     return hashes;

@@ -9,6 +9,7 @@
 #include "../../kernels/jpeg_picture.h"
 #include "hash/device_picture.h"
 #include "hash/image_hasher.h"
+#include "plugin/device_backend.h"
 
 #include <array>
 #include <cstddef>
@@ -47,6 +48,8 @@ class DeviceChunk {
     /// What goes to PoolPart::jpeg_blocks and behind it.
     [[nodiscard]] std::span<const std::uint64_t> tables() const { return tables_; }
     [[nodiscard]] std::span<const Upload> uploads() const { return uploads_; }
+    /// What the device decodes by itself before the kernels begin. It says of each whether it did.
+    [[nodiscard]] std::span<plugin::JpegFile> files() { return files_; }
 
     /// Of the tables of JPEGs' blocks and of JPEGs, of the passes, and of the squares.
     [[nodiscard]] const Work& blocks() const { return blocks_; }
@@ -58,7 +61,8 @@ class DeviceChunk {
     /// Where the grey of a picture is.
     [[nodiscard]] std::uint64_t grey(std::size_t picture) const { return grey_[picture]; }
 
-    /// The hashes of each picture among the results, or nothing where it is flagged.
+    /// The hashes of each picture among the results, or nothing where it is flagged, or a file that
+    /// was not decoded.
     [[nodiscard]] std::vector<std::optional<ImageHashes>>
     hashes(std::span<const std::uint8_t> results) const;
 
@@ -70,8 +74,11 @@ class DeviceChunk {
     void put(PoolPart part, PoolPart first_part, const Entry& entry, std::uint64_t groups,
              Work& work);
     std::uint64_t add_upload(const DevicePicture& picture);
+    std::uint64_t add_grey(const DevicePicture& picture, std::uint32_t number);
     std::uint64_t add_jpeg(const DevicePicture& picture, std::uint64_t coefficients,
                            std::uint32_t number);
+    std::uint64_t add_file(const DevicePicture& picture, std::uint32_t number);
+    std::uint64_t add_conversion(JpegPicture made, Orientation orientation);
     void add_passes(const DevicePicture& picture, const ResizeTarget& target, std::uint64_t grey,
                     DeviceFilters& filters);
 
@@ -81,6 +88,8 @@ class DeviceChunk {
     std::array<std::uint64_t, pool_parts> next_{}; // free places of the parts
     std::vector<std::uint64_t> tables_;
     std::vector<Upload> uploads_;
+    std::vector<plugin::JpegFile> files_;
+    std::vector<std::uint32_t> file_pictures_; // their numbers
     std::vector<std::uint64_t> grey_;
     Work blocks_;
     Work jpegs_;

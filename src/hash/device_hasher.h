@@ -1,9 +1,10 @@
 // Pictures in, hashes out, many at once on a device: the hashes of image_hasher.h, bit for bit.
 //
-// A picture comes as grey pixels or as the coefficients of a JPEG, which the device decodes. It
-// resizes all pictures of a chunk in two launches, one a direction, sums the blocks of the Haar
-// wavelet in a third, and makes all bits in a fourth. Chunks alternate over the device's queues, so
-// that the copies of one and the kernels of another overlap.
+// A picture comes as grey pixels or as the coefficients of a JPEG, which the device decodes; or as
+// a JPEG file, for a decoder of the device's vendor, whose pixels are not libjpeg-turbo's. The
+// device resizes all pictures of a chunk in two launches, one a direction, sums the blocks of the
+// Haar wavelet in a third, and makes all bits in a fourth. Chunks alternate over the device's
+// queues, so that the copies of one and the kernels of another overlap.
 #pragma once
 
 #ifdef POSTGRES_H
@@ -34,7 +35,8 @@ class DeviceHasher {
     DeviceHasher(Device& device, std::uint32_t wanted, std::uint64_t memory_limit = 0);
 
     /// The hashes of each picture, or nothing for one that is for the CPU: libjpeg-turbo's
-    /// instruction sets may part over its coefficients, or it is too large for the device. Nothing
+    /// instruction sets may part over its coefficients, it is too large for the device, or a file
+    /// that the device's decoder, which must have been loaded, does not take. Nothing
     /// reads the pictures any more when it returns or throws. Where the device runs out of memory
     /// it goes on with half of what it had. Throws DeviceFailed, and std::invalid_argument for what
     /// is no picture.

@@ -7,8 +7,7 @@ namespace vamhash {
 
 using plugin::Kernel;
 
-void DeviceLane::start(const DeviceChunk& chunk, const DeviceFilters& filters,
-                       std::uint64_t most_bytes) {
+void DeviceLane::start(DeviceChunk& chunk, const DeviceFilters& filters, std::uint64_t most_bytes) {
     make_room(chunk.pool_bytes(), std::as_bytes(filters.windows()).size(),
               std::as_bytes(filters.coefficients()).size(), most_bytes);
     upload_filters(filters);
@@ -17,6 +16,9 @@ void DeviceLane::start(const DeviceChunk& chunk, const DeviceFilters& filters,
                   chunk.first(PoolPart::jpeg_blocks) / sizeof(std::uint64_t));
     for (const DeviceChunk::Upload& upload : chunk.uploads()) {
         device_.write(pool_, upload.bytes, queue_, upload.place);
+    }
+    if (!chunk.files().empty()) {
+        device_.decode_jpeg_files(pool_, chunk.files(), queue_);
     }
     launch(chunk);
 }
@@ -72,11 +74,13 @@ void DeviceLane::upload_filters(const DeviceFilters& filters) {
 }
 
 void DeviceLane::launch(const DeviceChunk& chunk) {
-    if (chunk.jpegs().entries != 0) {
+    if (chunk.blocks().entries != 0) {
         device_.launch(Kernel::decode_jpeg_blocks, chunk.blocks().groups, JPEG_BLOCK_GROUP,
                        {pool_, chunk.first(PoolPart::jpeg_blocks),
                         chunk.first(PoolPart::first_groups), chunk.blocks().entries},
                        queue_);
+    }
+    if (chunk.jpegs().entries != 0) {
         device_.launch(Kernel::convert_jpeg_tiles, chunk.jpegs().groups, JPEG_TILE_GROUP,
                        {pool_, chunk.first(PoolPart::jpeg_pictures),
                         chunk.first(PoolPart::first_tiles), chunk.jpegs().entries},

@@ -23,7 +23,7 @@ class DeviceLane {
 
     /// Begins with a chunk, whose pictures are to stay as they are until the lane is idle. Its pool
     /// and all filters must fit into `most_bytes`.
-    void start(const DeviceChunk& chunk, const DeviceFilters& filters, std::uint64_t most_bytes);
+    void start(DeviceChunk& chunk, const DeviceFilters& filters, std::uint64_t most_bytes);
 
     /// Waits for the results of the chunk.
     std::span<const std::uint8_t> finish(const DeviceChunk& chunk);

@@ -12,9 +12,17 @@ namespace vamhash {
 namespace {
 
 bool is_whole(const DevicePicture& picture) {
+    if (picture.orientation < Orientation::as_stored ||
+        picture.orientation > Orientation::rotate_anticlockwise) {
+        return false;
+    }
+    if (picture.is_file) {
+        return !picture.jpeg && picture.width != 0 && picture.height != 0 &&
+               picture.width <= max_jpeg_side && picture.height <= max_jpeg_side &&
+               !picture.bytes.empty();
+    }
     if (picture.jpeg) {
-        if (!is_valid(*picture.jpeg) || picture.orientation < Orientation::as_stored ||
-            picture.orientation > Orientation::rotate_anticlockwise) {
+        if (!is_valid(*picture.jpeg)) {
             return false;
         }
         const bool is_turned = swaps_axes(picture.orientation);
@@ -32,7 +40,7 @@ bool is_whole(const DevicePicture& picture) {
 void check_picture(const DevicePicture& picture) {
     if (!is_whole(picture)) {
         throw std::invalid_argument("a picture has 1 to 1000000 pixels a side, or those of its "
-                                    "layout, and all its bytes are there");
+                                    "layout or file, and all its bytes are there");
     }
 }
 
@@ -53,7 +61,11 @@ ResizeTargets::ResizeTargets(const DevicePicture& picture, std::uint32_t wanted)
 PoolSizes::PoolSizes(const DevicePicture& picture, std::uint32_t wanted) {
     add(PoolPart::flags, sizeof(std::uint32_t));
     add(PoolPart::hashes, sizeof(ImageHashes));
-    add(PoolPart::uploads, pool_aligned(picture.bytes.size()));
+    if (picture.is_file) {
+        add_file(picture);
+    } else {
+        add(PoolPart::uploads, pool_aligned(picture.bytes.size()));
+    }
     if (picture.jpeg) {
         add_jpeg(*picture.jpeg);
     }
@@ -71,10 +83,20 @@ PoolSizes::PoolSizes(const DevicePicture& picture, std::uint32_t wanted) {
     }
 }
 
-void PoolSizes::add_jpeg(const JpegLayout& layout) {
+// What becomes grey from samples.
+void PoolSizes::add_conversion(std::uint32_t width, std::uint32_t height) {
     add(PoolPart::jpeg_pictures, sizeof(JpegPicture));
     add(PoolPart::first_tiles, sizeof(std::uint64_t));
-    add(PoolPart::grey, std::uint64_t{layout.width} * layout.height);
+    add(PoolPart::grey, std::uint64_t{width} * height);
+}
+
+void PoolSizes::add_file(const DevicePicture& picture) {
+    add_conversion(picture.width, picture.height);
+    add(PoolPart::samples, pool_aligned(std::uint64_t{picture.width} * picture.height));
+}
+
+void PoolSizes::add_jpeg(const JpegLayout& layout) {
+    add_conversion(layout.width, layout.height);
     for (std::uint32_t i = 0; i < component_count(layout.colour); ++i) {
         add(PoolPart::jpeg_blocks, sizeof(JpegBlocks));
         add(PoolPart::first_groups, sizeof(std::uint64_t));

@@ -20,16 +20,17 @@ namespace vamhash {
 /// A picture in host memory.
 struct DevicePicture {
     /// Grey pixels, width * height, upright and row by row; or a JPEG's coefficients as in
-    /// codec/jpeg_layout.h, which may be anything.
+    /// codec/jpeg_layout.h, which may be anything; or a JPEG file, of which the same holds.
     std::span<const std::uint8_t> bytes;
     std::uint32_t width = 0; // of the grey picture, upright
     std::uint32_t height = 0;
-    std::optional<JpegLayout> jpeg;
+    std::optional<JpegLayout> jpeg;                   // of coefficients
     Orientation orientation = Orientation::as_stored; // that a JPEG is to be given
+    bool is_file = false; // for Device::decode_jpeg_files(): its luma is the grey picture
 };
 
-/// Throws std::invalid_argument for what is no picture: a side has 1 to a million pixels, those of
-/// a layout are its own, and all bytes are there.
+/// Throws std::invalid_argument for what is no picture: a side has 1 to a million pixels (of a JPEG
+/// file, to max_jpeg_side), those of a layout are its own, and all bytes are there.
 void check_picture(const DevicePicture& picture);
 
 /// What a device has of a chunk of pictures, in the order in which it is in one array, the pool.
@@ -107,6 +108,8 @@ class PoolSizes {
         sizes_[static_cast<std::size_t>(part)] += bytes;
     }
     void add_jpeg(const JpegLayout& layout);
+    void add_file(const DevicePicture& picture);
+    void add_conversion(std::uint32_t width, std::uint32_t height);
 
     std::array<std::uint64_t, pool_parts> sizes_{};
 };

@@ -72,7 +72,8 @@ struct BulkDevice
 	StringInfoData out;	 /* frames for the engine, as far as they have not gone */
 	int arena_at;		 /* where in `out` the ARENA frame begins; -1: nowhere */
 
-	bool has_asked; /* for leave: there is a device */
+	bool has_asked;	 /* for leave: there is a device */
+	bool has_nvjpeg; /* it decodes JPEG files */
 	bool decoder_has_arena;
 	PictureList *filling[max_parts]; /* NULL: a part without a picture yet */
 	bool part_is_free[max_parts];	 /* and the decoding engine is to be told */
@@ -91,6 +92,9 @@ struct BulkDevice
 /* When the last look for a device found none, and by which settings. */
 static TimestampTz no_device_since = 0;
 static DeviceSettings no_device_by;
+
+/* Has the session been told that there is no nvJPEG? */
+static bool has_warned_of_nvjpeg = false;
 
 /* Was there no device a moment ago? */
 static bool
@@ -142,6 +146,13 @@ TakenMs(const BulkDevice *device)
 	INSTR_TIME_SET_CURRENT(took);
 	INSTR_TIME_SUBTRACT(took, device->created);
 	return INSTR_TIME_GET_MILLISEC(took);
+}
+
+/* May the device decode JPEGs otherwise than the CPU does? */
+static bool
+WantsNvjpeg(const BulkDevice *device)
+{
+	return vamhash_nvjpeg && device->options.fast;
 }
 
 /* Has the bulk taken so long already that a device may be worth its start, or is one there? */
@@ -237,6 +248,7 @@ BulkDeviceStart(BulkDevice *device, uint64 images)
 		return;
 	request.device = device->settings;
 	request.wanted = device->options.wanted;
+	request.jpeg_files = WantsNvjpeg(device) ? 1 : 0;
 	device->state = DEVICE_STARTING;
 	if (BulkDeviceIsRequired(device))
 		device->engine =
@@ -270,6 +282,7 @@ ArenaFrame(const BulkDevice *device)
 
 	frame.waits = BulkDeviceIsRequired(device) ? 1 : 0;
 	frame.kept = device->options.arena != NULL ? 1 : 0;
+	frame.jpeg_files = device->has_nvjpeg ? 1 : 0;
 	return frame;
 }
 
@@ -324,6 +337,13 @@ TakeReady(BulkDevice *device, const EngineReply *reply)
 	device->state = DEVICE_READY;
 	device->memory_bytes = ready.memory_bytes;
 	strlcpy(device->counts.name, ready.device, sizeof(device->counts.name));
+	device->has_nvjpeg = WantsNvjpeg(device) && ready.no_jpeg_files[0] == '\0';
+	if (WantsNvjpeg(device) && !device->has_nvjpeg && !has_warned_of_nvjpeg)
+	{
+		has_warned_of_nvjpeg = true;
+		ereport(WARNING, (errmsg("JPEGs are decoded by the CPU, not by nvJPEG"),
+						  errdetail_internal("%s: %s.", ready.device, ready.no_jpeg_files)));
+	}
 	SetJobDevice(device->options.job, ready.device);
 	GiveArena(device, false);
 }

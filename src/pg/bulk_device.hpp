@@ -27,6 +27,7 @@ typedef struct BulkDevice BulkDevice;
 typedef struct BulkDeviceOptions
 {
 	uint32 wanted;
+	bool fast;			 /* decoding */
 	int threads;		 /* that decode */
 	Job *job;			 /* is told the device's name; may be NULL */
 	PictureArena *arena; /* that outlives the bulk; NULL: an own one */

@@ -195,6 +195,7 @@ BeginDevice(BulkHash *bulk, const BulkHashOptions *options)
 	BulkDeviceOptions device = {};
 
 	device.wanted = bulk->params.wanted;
+	device.fast = options->fast;
 	device.threads = (int) bulk->params.threads;
 	device.job = options->job;
 	device.arena = options->arena;

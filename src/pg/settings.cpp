@@ -19,6 +19,7 @@ int vamhash_device_id = 0;
 int vamhash_gpu_min_rows = 0;
 int vamhash_gpu_min_images = 0;
 int vamhash_batch_size = 0;
+bool vamhash_nvjpeg = false;
 int vamhash_gpu_memory_limit = 0;
 int vamhash_max_gpu_engines = 0;
 int vamhash_max_image_bytes = 0;
@@ -164,6 +165,10 @@ DefineVamhashSettings(void)
 							"0 means as many as were decoded meanwhile, and there was room for.",
 							&vamhash_batch_size, 0, 0, (int) max_images, PGC_USERSET, 0, NULL, NULL,
 							NULL);
+	DefineCustomBoolVariable("vamhash.nvjpeg",
+							 "Whether a device may decode JPEGs by nvJPEG where decode is 'fast'.",
+							 "Its pixels, and so some bits of hashes, are not those of the CPU.",
+							 &vamhash_nvjpeg, false, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("vamhash.gpu_memory_limit", "Memory of a device that a call may use.",
 							"0 means most of what is free.", &vamhash_gpu_memory_limit, 0, 0,
 							PG_INT32_MAX, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);

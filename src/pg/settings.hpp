@@ -1,7 +1,8 @@
 /*
  * settings.hpp
  *		The vamhash.* settings. They change only where and how fast work is
- *		done, and what is refused; never what a hash or a distance is.
+ *		done, and what is refused; never what a hash or a distance is. The one
+ *		exception is vamhash.nvjpeg, which is off.
  */
 #pragma once
 
@@ -22,6 +23,7 @@ extern int vamhash_device_id;
 extern int vamhash_gpu_min_rows;
 extern int vamhash_gpu_min_images;
 extern int vamhash_batch_size;
+extern bool vamhash_nvjpeg;
 extern int vamhash_gpu_memory_limit; /* kB */
 extern int vamhash_max_gpu_engines;
 extern int vamhash_max_image_bytes;

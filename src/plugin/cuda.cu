@@ -1,5 +1,8 @@
 // Devices by CUDA's runtime, which is linked statically and finds the driver (libcuda) by itself.
 #include "plugin/device_backend.h"
+#ifdef VAMHASH_NVJPEG
+#include "plugin/nvjpeg_decoder.h"
+#endif
 
 #include <algorithm>
 #include <array>
@@ -24,6 +27,9 @@ struct DeviceArray {
 
 struct OpenDevice {
     std::array<cudaStream_t, device_queues> queues{};
+#ifdef VAMHASH_NVJPEG
+    std::unique_ptr<NvJpegDecoder> jpeg_decoder;
+#endif
     std::array<char, 256> fault{};
 };
 }
@@ -182,6 +188,10 @@ DeviceStatus open_device(std::uint32_t number, OpenDevice** opened, char* messag
 }
 
 void close_device(OpenDevice* device) noexcept {
+    cudaDeviceSynchronize();
+#ifdef VAMHASH_NVJPEG
+    device->jpeg_decoder.reset();
+#endif
     for (cudaStream_t queue : device->queues) {
         cudaStreamDestroy(queue);
     }
@@ -285,6 +295,34 @@ DeviceStatus launch(OpenDevice* device, std::uint32_t queue, Kernel kernel, std:
                      "cudaLaunchKernel");
 }
 
+#ifdef VAMHASH_NVJPEG
+DeviceStatus load_jpeg_decoder(OpenDevice* device) noexcept {
+    try {
+        if (!device->jpeg_decoder) {
+            device->jpeg_decoder = std::make_unique<NvJpegDecoder>();
+        }
+        return DeviceStatus::done;
+    } catch (const std::exception& error) {
+        copy_text(device->fault.data(), device->fault.size(), error.what());
+        return DeviceStatus::failed;
+    }
+}
+
+DeviceStatus decode_jpeg_files(OpenDevice* device, std::uint32_t queue, DeviceArray* array,
+                               JpegFile* files, std::size_t count) noexcept {
+    try {
+        NvJpegDecoder& decoder = *device->jpeg_decoder;
+        const DeviceStatus status =
+            decoder.decode(queue, device->queues[queue], array->memory, files, count);
+        copy_text(device->fault.data(), device->fault.size(), decoder.fault().c_str());
+        return status;
+    } catch (const std::exception& error) { // of the host's memory
+        copy_text(device->fault.data(), device->fault.size(), error.what());
+        return DeviceStatus::out_of_memory;
+    }
+}
+#endif
+
 const DeviceBackend backend = {
     .version = device_backend_version,
     .name = "cuda",
@@ -303,6 +341,13 @@ const DeviceBackend backend = {
     .clear = clear,
     .launch = launch,
     .finish = finish,
+#ifdef VAMHASH_NVJPEG
+    .load_jpeg_decoder = load_jpeg_decoder,
+    .decode_jpeg_files = decode_jpeg_files,
+#else
+    .load_jpeg_decoder = nullptr,
+    .decode_jpeg_files = nullptr,
+#endif
 };
 
 } // namespace

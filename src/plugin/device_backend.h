@@ -25,7 +25,7 @@ extern "C" {
 
 /// Raised with every change of what follows, or of a kernel's arguments: a plugin of another
 /// version is refused.
-constexpr std::uint32_t device_backend_version = 4;
+constexpr std::uint32_t device_backend_version = 5;
 
 constexpr std::uint32_t device_queues = 2;
 
@@ -83,6 +83,16 @@ struct KernelArgument {
     std::size_t size;
 };
 
+/// A JPEG file, and where in an array its luma goes, row by row without gaps.
+struct JpegFile {
+    const std::uint8_t* bytes;
+    std::uint64_t size;
+    std::uint64_t offset;
+    std::uint32_t width; // that there is room for: a file of another size is refused
+    std::uint32_t height;
+    std::uint32_t decoded; // set to 1 or, where the decoder does not take the file, to 0
+};
+
 struct DeviceBackend {
     std::uint32_t version; // device_backend_version
     const char* name;
@@ -133,6 +143,16 @@ struct DeviceBackend {
 
     /// Waits until a queue is done.
     DeviceStatus (*finish)(OpenDevice* device, std::uint32_t queue) noexcept;
+
+    /// Gets an open device ready to decode JPEG files by its vendor's library. Where there is none,
+    /// the status is `failed`, which the device survives. Null in a backend that knows no such
+    /// library.
+    DeviceStatus (*load_jpeg_decoder)(OpenDevice* device) noexcept;
+
+    /// Decodes files to their luma, by a decoder that was loaded. Their bytes may be anything, and
+    /// may change once it returns, or meanwhile.
+    DeviceStatus (*decode_jpeg_files)(OpenDevice* device, std::uint32_t queue, DeviceArray* array,
+                                      JpegFile* files, std::size_t count) noexcept;
 };
 
 /// What the library exports.

@@ -452,6 +452,8 @@ constexpr DeviceBackend backend = {
     .clear = clear,
     .launch = launch,
     .finish = finish,
+    .load_jpeg_decoder = nullptr,
+    .decode_jpeg_files = nullptr,
 };
 
 } // namespace

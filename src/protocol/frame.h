@@ -74,7 +74,7 @@
 
 namespace vamhash::protocol {
 
-constexpr std::uint32_t version = 6;
+constexpr std::uint32_t version = 7;
 constexpr std::uint32_t magic = 0x31484d56; // "VMH1" in memory on a little-endian machine
 constexpr std::uint32_t max_payload = 1U << 20;
 constexpr std::uint32_t max_columns = 8; // hashes compared for one row by a join
@@ -218,13 +218,13 @@ constexpr std::uint32_t picture_alignment = 64;
 
 /// Payload of ARENA. Parts are of equal size and follow one another.
 struct Arena {
-    std::uint64_t bytes;  // of all parts
-    std::uint32_t parts;  // 1 .. max_parts
-    std::uint32_t batch;  // pictures in a part at most, 1 .. max_images
-    std::uint32_t waits;  // 1: an image waits for room; 0: it is hashed where it is decoded
-    std::uint32_t number; // of the arena in its session: an engine that has it keeps it mapped
-    std::uint32_t kept;   // 1: it will be used again, by another request
-    std::uint32_t unused;
+    std::uint64_t bytes;      // of all parts
+    std::uint32_t parts;      // 1 .. max_parts
+    std::uint32_t batch;      // pictures in a part at most, 1 .. max_images
+    std::uint32_t waits;      // 1: an image waits for room; 0: it is hashed where it is decoded
+    std::uint32_t number;     // of the arena in its session: an engine that has it keeps it mapped
+    std::uint32_t kept;       // 1: it will be used again, by another request
+    std::uint32_t jpeg_files; // 1: a JPEG that is to be decoded fast may be put as the file it is
 };
 static_assert(sizeof(Arena) == 32);
 constexpr std::uint32_t max_parts = 4;
@@ -237,19 +237,24 @@ struct ArenaPart {
 };
 static_assert(sizeof(ArenaPart) == 8);
 
-/// A picture in a part of the arena: grey pixels, row by row, upright; or the coefficients of a
-/// JPEG (codec/jpeg_layout.h).
+enum class PictureForm : std::uint8_t {
+    grey = 0,         // pixels, row by row, upright
+    coefficients = 1, // of a JPEG (codec/jpeg_layout.h)
+    jpeg_file = 2,    // where the arena may have them
+};
+
+/// A picture in a part of the arena.
 struct Picture {
     std::uint64_t offset; // in the part
     std::uint32_t width;  // pixels, as stored
     std::uint32_t height;
-    std::uint8_t is_jpeg; // 0 or 1; what follows is of a JPEG, otherwise 0
-    std::uint8_t colour;  // a JpegColour
-    std::uint8_t orientation;
+    std::uint8_t form;        // a PictureForm
+    std::uint8_t colour;      // a JpegColour; of coefficients, as what follows it; otherwise 0
+    std::uint8_t orientation; // of a file, too
     std::uint8_t unused;
     std::uint8_t across[4]; // JpegSampling of each component
     std::uint8_t down[4];
-    std::uint32_t unused_too;
+    std::uint32_t bytes; // of a file; otherwise 0
 };
 static_assert(sizeof(Picture) == 32);
 
@@ -347,8 +352,8 @@ static_assert(sizeof(DeviceGrant) == 8);
 /// Payload of BEGIN_PICTURES.
 struct PicturesRequest {
     DeviceSettings device;
-    std::uint32_t wanted; // as in HashRequest
-    std::uint32_t unused;
+    std::uint32_t wanted;     // as in HashRequest
+    std::uint32_t jpeg_files; // 1: among the pictures may be JPEG files, if the device decodes them
 };
 static_assert(sizeof(PicturesRequest) == 40);
 
@@ -357,8 +362,10 @@ struct DeviceReady {
     char device[128];           // as in JoinDone; all zero: there is none, and END must follow
     char reason[200];           // why, then
     std::uint64_t memory_bytes; // of the machine, or of the container: an arena may take some of it
+    char no_jpeg_files[192];    // why the device does not decode JPEG files that are asked for;
+                                // all zero: it does
 };
-static_assert(sizeof(DeviceReady) == 336);
+static_assert(sizeof(DeviceReady) == 528);
 
 /// The payload of PICTURES begins with this; so many Pictures follow.
 struct PictureBatch {

@@ -206,7 +206,10 @@ inline const char* check_images_report(const ImagesDone& report) {
 
 /// Checks what is said of a device that is to hash pictures.
 inline const char* check_device_ready(const DeviceReady& ready) {
-    return is_words(ready.device) && is_words(ready.reason) ? nullptr : "a device that cannot be";
+    const bool possible =
+        is_words(ready.device) && is_words(ready.reason) && is_words(ready.no_jpeg_files);
+
+    return possible ? nullptr : "a device that cannot be";
 }
 
 /// Checks the report of so many pictures.

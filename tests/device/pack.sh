@@ -7,7 +7,8 @@
 #
 # Needs scripts/install-deps.sh build test bench, and nvcc for the backend cuda. The other machine is of the
 # same processor family, with a C library no older than this machine's (Debian 12: 2.36), which is not packed.
-# The plugins of libheif, LibRaw and FAISS are left out: nothing of theirs runs on a device.
+# The plugins of libheif, LibRaw and FAISS are left out: nothing of theirs runs on a device. nvJPEG comes from
+# NVIDIA's Python package, where that can be had.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=${1:-build/device-pack}
@@ -24,8 +25,14 @@ build=build/device
 on_devices='#include "(device/|join/device_|hash/device_|engine/device_|engine/pictures_job|tested_devices)'
 mapfile -t tests < <(grep -lE "$on_devices" tests/unit/*_test.cpp |
 	xargs -n 1 basename | sed 's/\.cpp$//')
+nvjpeg=()
+if tests/device/setup_nvjpeg.sh build/nvjpeg; then
+	nvjpeg=("-DVAMHASH_NVJPEG_INCLUDE=$PWD/build/nvjpeg/include")
+	mkdir "$stage/lib"
+	cp -L build/nvjpeg/lib/libnvjpeg.so.* "$stage/lib/"
+fi
 # shellcheck disable=SC2016 # $ORIGIN is the linker's
-cmake -S . -B "$build" -DVAMHASH_TESTS=ON -DVAMHASH_BENCH=ON -DVAMHASH_FAISS=OFF \
+cmake -S . -B "$build" "${nvjpeg[@]}" -DVAMHASH_TESTS=ON -DVAMHASH_BENCH=ON -DVAMHASH_FAISS=OFF \
 	-DCMAKE_BUILD_RPATH='$ORIGIN/../lib;$ORIGIN/../driver' \
 	-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags \
 	-DCMAKE_MODULE_LINKER_FLAGS=-Wl,--disable-new-dtags >/dev/null

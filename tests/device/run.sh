@@ -182,6 +182,8 @@ stage_tests() {
 		status=0
 		bounded 240 "$program" >"$work/log" 2>&1 || status=$?
 		count_tests "$(basename "$program")" "$status"
+		# What a vendor's decoder does to hashes is for the results, too.
+		grep ': pictures by bits moved' "$work/log" | tee -a "$results"
 	done
 }
 
@@ -191,13 +193,14 @@ stage_sanitizers() {
 		[device_join_test]='*AtTheBordersOfTiles:*LongAndShortBuckets*:*FindsNoRoom:*TwoSets:*NoCodes'
 		[device_hasher_test]='DeviceHasherTest.HashesSmallPictures:*OfMixedSizes:*FromPinnedMemory'
 		[device_jpeg_test]='*TurnsPicturesUpright:*BearsAnyBytes'
+		[device_jpeg_file_test]='*HashesTheLumaOfFiles:VendorsJpegDecoder.*'
 	)
 	begin 'compute-sanitizer'
 	if [ "$backend" != cuda ] || ! command -v compute-sanitizer >/dev/null; then
 		outcome skipped 'compute-sanitizer' 'for the backend cuda, where it is installed'
 		return
 	fi
-	for program in device_join_test device_hasher_test device_jpeg_test; do
+	for program in device_join_test device_hasher_test device_jpeg_test device_jpeg_file_test; do
 		for tool in memcheck racecheck synccheck initcheck; do
 			check "$tool of $program" 60 compute-sanitizer --tool "$tool" --error-exitcode 9 --print-limit 20 \
 				"$bin/$program" --gtest_filter="${small[$program]}"

@@ -171,7 +171,7 @@ void send_with(int socket, std::span<const std::uint8_t> bytes, int descriptor) 
             "the stream does not fit the socket");
 }
 
-/// Sends a stream, and with each ARENA memory for it: as much as it says, unless `unused` is odd.
+/// Sends a stream, and with each ARENA memory for it: as much as it says, unless `kept` is above 1.
 void send_stream(int socket, std::span<std::uint8_t> stream) {
     Requests requests(stream);
     std::size_t sent = 0;
@@ -196,7 +196,7 @@ void send_stream(int socket, std::span<std::uint8_t> stream) {
                    sizeof frame->header);
         memory = memfd_create("arena", MFD_CLOEXEC);
         require(memory >= 0 && ftruncate(memory, static_cast<off_t>(arena.bytes /
-                                                                    (1 + arena.unused % 2))) == 0,
+                                                                    (arena.kept > 1 ? 2 : 1))) == 0,
                 "no memory is to be had");
     }
     send_until(stream.size());

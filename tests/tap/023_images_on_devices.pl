@@ -56,7 +56,7 @@ sub noise
 # The image set of the exactness tests, if it is there, and what others there are.
 srand 7;
 my $folder = PostgreSQL::Test::Utils::tempdir();
-my ($set) = grep { -d } map { "$FindBin::RealBin/$_" } '../data/images', 'data/images';
+my ($set) = grep { -d } map { "$FindBin::RealBin/$_" } '../data/images', 'images';
 my @set = defined $set ? grep { -f } glob "$set/*.jpg $set/jpeg-*" : ();
 my $number = 0;
 $session->value('CREATE TABLE images (i int PRIMARY KEY, kind text, path text, img bytea)');
@@ -130,6 +130,40 @@ is($session->value(q{SELECT count(*) > 0 AND bool_and((s = 'ok') <= (d IS NOT NU
 	't', 'a catalog that was filled');
 is($catalog{on}, $catalog{off}, 'a catalog, on: the same');
 is($catalog{auto}, $catalog{off}, 'a catalog, auto: the same');
+
+# Fast decoding by the device's own decoder of JPEG files, which here is libjpeg: of a grey file it gives the
+# exact pixels. What it does not take is the CPU's.
+SKIP:
+{
+	skip 'the image set is not there', 15 unless defined $set;
+	my $grey = slurp_file("$set/jpeg-large_grey.jpg");
+	my $damaged = $grey;
+	substr($damaged, length($damaged) / 2, 40) = "\x55" x 40;
+	my %files = (grey => $grey, colours => slurp_file("$set/jpeg-large_420.jpg"), damaged => $damaged,
+		progressive => slurp_file("$set/jpeg-large_progressive.jpg"), picture => noise(300, 200));
+	my %hashes;
+	foreach my $case ([ 'exact', 'off', 'off' ], [ 'fast', 'off', 'off' ], [ 'fast', 'off', 'on' ], [ 'fast', 'on', 'off' ],
+		[ 'fast', 'on', 'on' ], [ 'exact', 'on', 'on' ])
+	{
+		my ($decode, $gpu, $nvjpeg) = @$case;
+		$session->value("SET vamhash.gpu = $gpu; SET vamhash.nvjpeg = $nvjpeg");
+		foreach my $kind (sort keys %files)
+		{
+			$hashes{"@$case"}{$kind} = $session->value(
+				"SELECT h FROM hash_images(ARRAY[@{[ sql_bytea($files{$kind}) ]}], decode => '$decode') h");
+			$hashes{"@$case left"}{$kind} = counter('last_device_left') if $gpu eq 'on';
+		}
+	}
+	is_deeply($hashes{$_}, $hashes{'fast off off'}, "$_: as fast by the CPU") foreach 'fast off on', 'fast on off';
+	is_deeply($hashes{'exact on on'}, $hashes{'exact off off'}, 'vamhash.nvjpeg leaves exact decoding as it is');
+	isnt($hashes{'fast off off'}{grey}, $hashes{'exact off off'}{grey}, 'fast decoding moves bits');
+	is($hashes{'fast on on'}{grey}, $hashes{'exact off off'}{grey}, 'but for those of a file that the device decodes');
+	isnt($hashes{'fast on on'}{colours}, $hashes{'fast off off'}{colours}, 'in colours, too');
+	is($hashes{'fast on on'}{$_}, $hashes{'fast off off'}{$_}, "$_: as fast by the CPU") foreach 'damaged', 'progressive', 'picture';
+	like($hashes{'fast on on'}{damaged}, qr/corrupt/, 'and damage is told');
+	is($hashes{'fast on on left'}{$_}, $_ eq 'damaged' ? 1 : 0, "$_: left to the CPU or not") foreach sort keys %files;
+	$session->value('RESET vamhash.nvjpeg');
+}
 
 # Few images open no device.
 $session->quit;
@@ -263,6 +297,26 @@ is( $other->value(q{SET vamhash.gpu = auto; SELECT count(*) FROM hash_query('SEL
 	$other->value(q{SELECT count(*) FROM similar_pairs('SELECT i, i::bigint::phash64 FROM generate_series(1, 40) i', 1)}),
 	'images that a join finds');
 $other->quit;
+
+# The engine as it is installed, whose devices may have no such decoder.
+copy(VamhashTest::library_directory() . '/vamhash-engine', "$directory/engine") or die "could not copy: $!";
+chmod 0755, "$directory/engine";
+rename "$directory/engine", "$directory/vamhash-engine" or die "could not replace the engine: $!";
+SKIP:
+{
+	skip 'a device of CUDA may have nvJPEG', 3 if $device =~ /^cuda/;
+	$session = VamhashTest::Session->new($node);
+	my $fast = q{SELECT count(*) FILTER (WHERE status = 'ok') FROM hash_images((SELECT array_agg(img) FROM images WHERE i < 3), decode => 'fast')};
+	$session->begin("SET vamhash.gpu = on; SET vamhash.nvjpeg = on; $fast");
+	my ($answer, $said) = $session->end;
+	is($answer, '2', 'without nvJPEG the CPU decodes');
+	like($said, qr/WARNING:  01000: JPEGs are decoded by the CPU, not by nvJPEG\nDETAIL:  opencl .*: the backend opencl has no decoder of JPEGs\.\n/m,
+		'which is told');
+	$session->begin($fast);
+	(undef, $said) = $session->end;
+	unlike($said, qr/WARNING/, 'once in a session');
+	$session->quit;
+}
 
 ok(wait_for(sub { !stray_engines($node) }, 3), 'no engine is left');
 $node->stop;

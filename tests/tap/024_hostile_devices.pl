@@ -121,9 +121,9 @@ sub result
 
 sub ready
 {
-	my ($device, $reason, $memory) = @_;
-	return pack('a128a200Q', defined $device ? $device : 'opencl 0: Imagined', defined $reason ? $reason : '',
-		defined $memory ? $memory : 1 << 32);
+	my ($device, $reason, $memory, $no_jpeg_files) = @_;
+	return pack('a128a200Qa192', defined $device ? $device : 'opencl 0: Imagined', defined $reason ? $reason : '',
+		defined $memory ? $memory : 1 << 32, defined $no_jpeg_files ? $no_jpeg_files : '');
 }
 
 # Hashes of pictures, all with this status.
@@ -167,6 +167,8 @@ my %hostile_compute = (
 	'a device without end' => { granted => sub { result(ready('x' x 128)) } },
 	'a reason that is no text' => { granted => sub { result(ready('', "\xe9")) } },
 	'a reason without end' => { granted => sub { result(ready('', 'x' x 200)) } },
+	'no decoder, in no text' => { granted => sub { result(ready(undef, undef, undef, "\a")) } },
+	'no decoder without end' => { granted => sub { result(ready(undef, undef, undef, 'x' x 192)) } },
 	'no memory' => { granted => sub { result(ready(undef, undef, 0)) } },
 	'memory beyond all' => { granted => sub { result(ready(undef, undef, ~0)) } },
 	'no device' => { granted => sub { result(ready('', 'there is none')) } },
@@ -530,7 +532,8 @@ sub hostile_compute
 
 hostile_compute($_, 'a device of a wrong length') foreach 'READY is too short', 'READY is too long', 'READY is empty';
 hostile_compute($_, 'a device that cannot be')
-  foreach 'a device that is no text', 'a device without end', 'a reason that is no text', 'a reason without end';
+  foreach 'a device that is no text', 'a device without end', 'a reason that is no text', 'a reason without end',
+  'no decoder, in no text', 'no decoder without end';
 hostile_compute('ASK_DEVICE with words', 'ASK_DEVICE has a wrong length');
 hostile_compute($_, 'ASK_DEVICE too late, or twice') foreach 'ASK_DEVICE twice', 'ASK_DEVICE after READY';
 hostile_compute($_, 'DONE before END|bytes after DONE') foreach 'DONE for READY', 'DONE before END', 'BATCH';

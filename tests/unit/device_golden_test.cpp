@@ -44,7 +44,7 @@ TEST(DeviceGolden, HashesAsImageHashDoes) {
             EXPECT_EQ(std::to_string(placed.image.info.height), line["height"]) << line["file"];
             lines.push_back(&line);
             pictures.push_back(
-                picture_of(placed.picture->picture, arena.part(placed.picture->place.part))
+                picture_of(placed.picture->picture, arena.part(placed.picture->place.part), false)
                     .value());
             jpegs += pictures.back().jpeg ? 1 : 0;
         }

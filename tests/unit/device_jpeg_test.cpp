@@ -73,7 +73,7 @@ struct Decoded {
 
 Decoded decode_on(Device& device, const std::vector<DevicePicture>& pictures) {
     DeviceFilters filters;
-    const DeviceChunk chunk(pictures, hash_all, filters);
+    DeviceChunk chunk(pictures, hash_all, filters);
     DeviceLane lane(device, 1);
     lane.start(chunk, filters, std::numeric_limits<std::uint64_t>::max());
     Decoded decoded{.hashes = chunk.hashes(lane.finish(chunk)), .grey = {}};

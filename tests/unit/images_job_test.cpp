@@ -246,7 +246,7 @@ class ImagesJobTest : public testing::Test {
     [[nodiscard]] DevicePicture placed(std::uint32_t number) const {
         const auto& record = records_.at(number).record;
         EXPECT_EQ(records_.at(number).hashed(), ImageHashed::placed) << "image " << number;
-        const auto picture = picture_of(record.picture, arena_->part(record.part));
+        const auto picture = picture_of(record.picture, arena_->part(record.part), true);
         EXPECT_TRUE(picture) << "image " << number;
         return picture.value_or(DevicePicture{});
     }
@@ -365,6 +365,41 @@ TEST_F(ImagesJobTest, PutsTheCoefficientsOfJpegs) {
         }
     }
     end();
+}
+
+TEST_F(ImagesJobTest, PutsJpegFilesWhereTheyAreToBeDecodedFast) {
+    const Bytes image = make_jpeg({.width = 160, .height = 130});
+    const Bytes small = make_jpeg({.width = 160, .height = 120}); // fast decoding is exact
+    const Bytes progressive = make_jpeg({.width = 160, .height = 130, .progressive = true});
+    const Bytes cut(image.begin(), image.end() - 2);
+    for (const bool takes_files : {true, false}) {
+        begin(2, protocol::hash_fast);
+        protocol::Arena arena = test::arena_of(arena_bytes, parts);
+        arena.jpeg_files = takes_files ? 1 : 0;
+        send_arena(arena);
+        send_image(0, joined({image, text_bytes("behind its end")}));
+        send_image(1, small);
+        send_image(2, progressive);
+        send_image(3, cut);
+        receive_answers(4);
+        EXPECT_EQ(placed(0).is_file, takes_files);
+        if (takes_files) {
+            EXPECT_TRUE(std::ranges::equal(placed(0).bytes, image));
+            EXPECT_EQ(placed(0).width, 160U);
+            EXPECT_EQ(placed(0).height, 130U);
+            EXPECT_EQ(records_.at(0).record.result.width, 160U);
+            EXPECT_EQ(records_.at(0).record.result.height, 130U);
+        }
+        for (std::uint32_t i = takes_files ? 1 : 0; i < 4; ++i) {
+            EXPECT_FALSE(placed(i).is_file) << i;
+            EXPECT_FALSE(placed(i).jpeg) << i;
+        }
+        EXPECT_EQ(records_.at(3).record.status, static_cast<std::uint16_t>(Fault::image_truncated));
+        end();
+        for (const protocol::ArenaPart& part : batches_) {
+            is_away_[part.part] = false;
+        }
+    }
 }
 
 TEST_F(ImagesJobTest, HashesWhatIsNotForTheArena) {

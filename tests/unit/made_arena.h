@@ -27,7 +27,7 @@ inline protocol::Arena arena_of(std::uint64_t bytes, std::uint32_t parts,
             .waits = waits ? 1U : 0U,
             .number = 1,
             .kept = 0,
-            .unused = 0};
+            .jpeg_files = 0};
 }
 
 } // namespace vamhash::test

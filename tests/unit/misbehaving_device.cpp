@@ -1,9 +1,11 @@
 // Devices as an engine with bad luck has them, for tests of what becomes of images then. Any device
 // is used by itself, PoCL's CPU, too. The size of a picture says what happens to the batch in which
 // it is: 66 x 61 pixels, the device fails; 66 x 62, the engine ends; 66 x 63, it hangs; a picture
-// of 66 x 64 is left to the CPU. It is linked into vamhash-engine-misbehaving by the linker's
-// --wrap: calls of these two functions come here first.
+// of 66 x 64 is left to the CPU. And it has a decoder of JPEG files, which is libjpeg. It is linked
+// into vamhash-engine-misbehaving by the linker's --wrap: calls of these functions come here first.
 #include "hash/device_hasher.h"
+
+#include "luma_of_jpeg.h"
 
 #include <csignal>
 #include <unistd.h>
@@ -32,6 +34,9 @@ wrapped_hash(DeviceHasher* hasher,
              std::span<const DevicePicture> pictures) __asm__("__wrap_" VAMHASH_HASH_ON_DEVICE);
 bool wrapped_is_used_by_itself(const plugin::DeviceProperties& device) __asm__(
     "__wrap_" VAMHASH_IS_USED_BY_ITSELF);
+void wrapped_load_jpeg_decoder(Device* device) __asm__("__wrap_" VAMHASH_LOAD_JPEG_DECODER);
+void wrapped_decode_jpeg_files(Device* device, DeviceMemory& to, std::span<plugin::JpegFile> files,
+                               std::uint32_t queue) __asm__("__wrap_" VAMHASH_DECODE_JPEG_FILES);
 
 Hashes wrapped_hash(DeviceHasher* hasher, std::span<const DevicePicture> pictures) {
     for (const DevicePicture& picture : pictures) {
@@ -63,4 +68,18 @@ Hashes wrapped_hash(DeviceHasher* hasher, std::span<const DevicePicture> picture
 
 bool wrapped_is_used_by_itself(const plugin::DeviceProperties& /*device*/) {
     return true;
+}
+
+void wrapped_load_jpeg_decoder(Device* /*device*/) {}
+
+void wrapped_decode_jpeg_files(Device* device, DeviceMemory& to, std::span<plugin::JpegFile> files,
+                               std::uint32_t queue) {
+    for (plugin::JpegFile& file : files) {
+        const std::optional<std::vector<std::uint8_t>> luma = test::luma_of(file);
+        file.decoded = luma ? 1 : 0;
+        if (luma) {
+            device->write(to, std::span<const std::uint8_t>(*luma), queue, file.offset);
+            device->finish(queue);
+        }
+    }
 }

@@ -216,7 +216,8 @@ TEST_F(PicturesJobTest, HashesWhatWasPlaced) {
             expected.push_back(hash_image(image, hash_all, {}).hashes);
             const PlacedImage placed = place_image(image, hash_all, {}, places);
             ASSERT_TRUE(placed.picture);
-            EXPECT_EQ(placed.picture->picture.is_jpeg, 1);
+            EXPECT_EQ(placed.picture->picture.form,
+                      static_cast<std::uint8_t>(protocol::PictureForm::coefficients));
             pictures.push_back(placed.picture->picture);
             places.put(placed.picture->place);
         }
@@ -270,7 +271,7 @@ TEST_F(PicturesJobTest, RefusesPicturesThatCannotBe) {
     grey.width = 64;
     grey.height = 64;
     protocol::Picture jpeg = grey;
-    jpeg.is_jpeg = 1;
+    jpeg.form = static_cast<std::uint8_t>(protocol::PictureForm::coefficients);
     jpeg.orientation = 1;
     jpeg.colour = static_cast<std::uint8_t>(JpegColour::ycc);
     std::fill(std::begin(jpeg.across), std::end(jpeg.across), std::uint8_t{1});
@@ -290,7 +291,12 @@ TEST_F(PicturesJobTest, RefusesPicturesThatCannotBe) {
     add(grey, [&](auto& p) { p.offset = part - 64 * 64 + 64; });
     add(grey, [&](auto& p) { p.offset = part; });
     add(grey, [](auto& p) { p.offset = ~std::uint64_t{63}; });
-    add(grey, [](auto& p) { p.is_jpeg = 2; });
+    add(grey, [](auto& p) { p.form = 3; });
+    // A file, which nobody has asked for.
+    add(jpeg, [](auto& p) {
+        p.form = static_cast<std::uint8_t>(protocol::PictureForm::jpeg_file);
+        p.bytes = 100;
+    });
     add(jpeg, [](auto& p) { p.colour = 5; });
     add(jpeg, [](auto& p) { p.orientation = 0; });
     add(jpeg, [](auto& p) { p.orientation = 9; });
@@ -310,6 +316,23 @@ TEST_F(PicturesJobTest, RefusesPicturesThatCannotBe) {
             << i;
     }
     EXPECT_EQ(end().pictures, 2U);
+}
+
+TEST_F(PicturesJobTest, SaysWhyTheDeviceDecodesNoFiles) {
+    if (backend_name_ != "opencl") {
+        GTEST_SKIP() << "the backend opencl has no decoder of files";
+    }
+    protocol::PicturesRequest wanted = request(protocol::DeviceUse::on);
+    wanted.jpeg_files = 1;
+    send(Operation::begin_pictures, bytes_of(wanted));
+    ASSERT_TRUE(receive(Operation::ask_device));
+    const Descriptor leave(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    Answer().grant(1).end().send(backend_.number(), leave.number());
+    const auto ready = receive_one<protocol::DeviceReady>(Operation::result);
+    EXPECT_NE(ready.device[0], '\0') << ready.reason;
+    EXPECT_STREQ(ready.no_jpeg_files, "the backend opencl has no decoder of JPEGs");
+    send(Operation::arena, bytes_of(arena_->arena()), memory_.number());
+    EXPECT_EQ(end().pictures, 0U);
 }
 
 TEST_F(PicturesJobTest, EndsAtABatchOfNoPart) {

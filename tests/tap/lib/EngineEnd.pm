@@ -76,7 +76,7 @@ sub frame
 sub hello
 {
 	my ($version) = @_;
-	return frame($HELLO, 0, pack('La24L', 6, $version, 3));
+	return frame($HELLO, 0, pack('La24L', 7, $version, 3));
 }
 
 # The end of a request with so many bytes of results.

@@ -1,0 +1,325 @@
+// Where the device has units that decode JPEGs, they get all files that they take, as one batch.
+// Others are decoded one after another by nvJPEG's general decoder.
+#include "plugin/nvjpeg_decoder.h"
+
+#include <cstring>
+#include <dlfcn.h>
+#include <nvjpeg.h>
+#include <stdexcept>
+#include <vector>
+
+namespace vamhash::plugin {
+
+namespace {
+
+struct Closer {
+    void operator()(void* library) const { dlclose(library); }
+};
+
+struct HostMemory {
+    void operator()(unsigned char* memory) const { cudaFreeHost(memory); }
+};
+
+const char* text_of(nvjpegStatus_t status) {
+    switch (status) {
+    case NVJPEG_STATUS_NOT_INITIALIZED:
+        return "not initialized";
+    case NVJPEG_STATUS_INVALID_PARAMETER:
+        return "invalid parameter";
+    case NVJPEG_STATUS_BAD_JPEG:
+        return "bad JPEG";
+    case NVJPEG_STATUS_JPEG_NOT_SUPPORTED:
+        return "JPEG not supported";
+    case NVJPEG_STATUS_ALLOCATOR_FAILURE:
+        return "allocator failure";
+    case NVJPEG_STATUS_EXECUTION_FAILED:
+        return "execution failed";
+    case NVJPEG_STATUS_ARCH_MISMATCH:
+        return "not for this device";
+    case NVJPEG_STATUS_IMPLEMENTATION_NOT_SUPPORTED:
+        return "implementation not supported";
+    case NVJPEG_STATUS_INCOMPLETE_BITSTREAM:
+        return "incomplete bitstream";
+    default:
+        return "internal error";
+    }
+}
+
+/// Whether a status says something of a file, and nothing of the device.
+bool is_of_file(nvjpegStatus_t status) {
+    return status == NVJPEG_STATUS_BAD_JPEG || status == NVJPEG_STATUS_JPEG_NOT_SUPPORTED ||
+           status == NVJPEG_STATUS_INVALID_PARAMETER || status == NVJPEG_STATUS_INTERNAL_ERROR ||
+           status == NVJPEG_STATUS_IMPLEMENTATION_NOT_SUPPORTED ||
+           status == NVJPEG_STATUS_INCOMPLETE_BITSTREAM;
+}
+
+} // namespace
+
+/// The library, and what it has for all queues.
+struct NvJpegDecoder::Library {
+    /// The functions of the library that are used.
+    struct Calls {
+        decltype(&nvjpegCreateEx) create;
+        decltype(&nvjpegDestroy) destroy;
+        decltype(&nvjpegJpegStateCreate) create_state;
+        decltype(&nvjpegJpegStateDestroy) destroy_state;
+        decltype(&nvjpegJpegStreamCreate) create_header;
+        decltype(&nvjpegJpegStreamDestroy) destroy_header;
+        decltype(&nvjpegJpegStreamParseHeader) parse_header;
+        decltype(&nvjpegJpegStreamGetFrameDimensions) get_size;
+        decltype(&nvjpegJpegStreamGetComponentsNum) get_component_count;
+        decltype(&nvjpegDecodeBatchedSupported) is_unsupported;
+        decltype(&nvjpegDecodeBatchedInitialize) begin_batch;
+        decltype(&nvjpegDecodeBatched) decode_batch;
+        decltype(&nvjpegDecode) decode;
+    };
+
+    Library();
+    ~Library();
+    Library(const Library&) = delete;
+    Library& operator=(const Library&) = delete;
+
+    template <typename Function>
+    void find(Function& function, const char* name) {
+        function = reinterpret_cast<Function>(dlsym(handle.get(), name));
+        if (function == nullptr) {
+            throw std::runtime_error(dlerror());
+        }
+    }
+
+    std::unique_ptr<void, Closer> handle;
+    Calls calls{};
+    nvjpegHandle_t general = nullptr;
+    nvjpegHandle_t units = nullptr; // null: the device has none
+    nvjpegJpegStream_t header = nullptr;
+};
+
+NvJpegDecoder::Library::Library() {
+    const std::string name = "libnvjpeg.so." + std::to_string(NVJPEG_VER_MAJOR);
+    handle.reset(dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL));
+    if (!handle) {
+        throw std::runtime_error(dlerror());
+    }
+    find(calls.create, "nvjpegCreateEx");
+    find(calls.destroy, "nvjpegDestroy");
+    find(calls.create_state, "nvjpegJpegStateCreate");
+    find(calls.destroy_state, "nvjpegJpegStateDestroy");
+    find(calls.create_header, "nvjpegJpegStreamCreate");
+    find(calls.destroy_header, "nvjpegJpegStreamDestroy");
+    find(calls.parse_header, "nvjpegJpegStreamParseHeader");
+    find(calls.get_size, "nvjpegJpegStreamGetFrameDimensions");
+    find(calls.get_component_count, "nvjpegJpegStreamGetComponentsNum");
+    find(calls.is_unsupported, "nvjpegDecodeBatchedSupported");
+    find(calls.begin_batch, "nvjpegDecodeBatchedInitialize");
+    find(calls.decode_batch, "nvjpegDecodeBatched");
+    find(calls.decode, "nvjpegDecode");
+
+    nvjpegStatus_t status =
+        calls.create(NVJPEG_BACKEND_DEFAULT, nullptr, nullptr, NVJPEG_FLAGS_DEFAULT, &general);
+    if (status == NVJPEG_STATUS_SUCCESS) {
+        status = calls.create_header(general, &header);
+        if (status != NVJPEG_STATUS_SUCCESS) {
+            calls.destroy(general);
+        }
+    }
+    if (status != NVJPEG_STATUS_SUCCESS) {
+        throw std::runtime_error(name + ": " + text_of(status));
+    }
+    if (calls.create(NVJPEG_BACKEND_HARDWARE, nullptr, nullptr, NVJPEG_FLAGS_DEFAULT, &units) !=
+        NVJPEG_STATUS_SUCCESS) {
+        units = nullptr;
+    }
+    cudaGetLastError(); // a later launch would tell it again
+}
+
+NvJpegDecoder::Library::~Library() {
+    calls.destroy_header(header);
+    if (units != nullptr) {
+        calls.destroy(units);
+    }
+    calls.destroy(general);
+}
+
+/// A file that is decoded, from the copy of its bytes.
+struct NvJpegDecoder::Output {
+    JpegFile* file;
+    const unsigned char* bytes;
+    nvjpegImage_t image;
+};
+
+/// What one queue has of its own, as long as its last files are being decoded.
+struct NvJpegDecoder::Queue {
+    explicit Queue(const Library& library) : library(library) {
+        nvjpegStatus_t status = library.calls.create_state(library.general, &general);
+        if (status == NVJPEG_STATUS_SUCCESS && library.units != nullptr) {
+            status = library.calls.create_state(library.units, &units);
+        }
+        if (status != NVJPEG_STATUS_SUCCESS) {
+            release();
+            throw std::runtime_error(std::string("nvjpegJpegStateCreate: ") + text_of(status));
+        }
+    }
+    ~Queue() { release(); }
+    Queue(const Queue&) = delete;
+    Queue& operator=(const Queue&) = delete;
+
+    void release() const {
+        for (nvjpegJpegState_t state : {general, units}) {
+            if (state != nullptr) {
+                library.calls.destroy_state(state);
+            }
+        }
+    }
+
+    const Library& library;
+    nvjpegJpegState_t general = nullptr;
+    nvjpegJpegState_t units = nullptr;
+    std::unique_ptr<unsigned char, HostMemory> copies;
+    std::size_t room = 0;        // for copies
+    std::vector<Output> batch;   // for the units
+    std::vector<Output> singles; // for the general decoder
+    std::vector<const unsigned char*> batch_bytes;
+    std::vector<std::size_t> batch_sizes;
+    std::vector<nvjpegImage_t> batch_images;
+};
+
+NvJpegDecoder::NvJpegDecoder() : library_(std::make_unique<Library>()) {
+    for (std::unique_ptr<Queue>& queue : queues_) {
+        queue = std::make_unique<Queue>(*library_);
+    }
+}
+
+NvJpegDecoder::~NvJpegDecoder() = default;
+
+/// What a call's status means for the device, where it is not of a file.
+DeviceStatus NvJpegDecoder::check(int status, const char* call) {
+    if (status == NVJPEG_STATUS_SUCCESS) {
+        return DeviceStatus::done;
+    }
+    fault_ = std::string(call) + ": " + text_of(static_cast<nvjpegStatus_t>(status));
+    if (status != NVJPEG_STATUS_ALLOCATOR_FAILURE) {
+        return DeviceStatus::failed;
+    }
+    cudaGetLastError(); // a later launch would tell it again
+    return DeviceStatus::out_of_memory;
+}
+
+/// Whether a file's header is what there is room for, and the picture one whose luma is its grey.
+bool NvJpegDecoder::is_as_said(const JpegFile& file, const unsigned char* bytes) const {
+    const Library::Calls& calls = library_->calls;
+    unsigned width = 0;
+    unsigned height = 0;
+    unsigned components = 0;
+    return calls.parse_header(library_->general, bytes, file.size, library_->header) ==
+               NVJPEG_STATUS_SUCCESS &&
+           calls.get_size(library_->header, &width, &height) == NVJPEG_STATUS_SUCCESS &&
+           calls.get_component_count(library_->header, &components) == NVJPEG_STATUS_SUCCESS &&
+           width == file.width && height == file.height && (components == 1 || components == 3);
+}
+
+/// Copies the files, once those before them are decoded.
+DeviceStatus NvJpegDecoder::copy(Queue& queue, cudaStream_t stream, JpegFile* files,
+                                 std::size_t count) {
+    cudaError_t error = cudaStreamSynchronize(stream);
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        size += files[i].size;
+    }
+    if (error == cudaSuccess && size > queue.room) {
+        queue.copies.reset();
+        queue.room = 0;
+        void* memory = nullptr;
+        error = cudaHostAlloc(&memory, size, cudaHostAllocDefault);
+        queue.copies.reset(static_cast<unsigned char*>(memory));
+        queue.room = error == cudaSuccess ? size : 0;
+    }
+    if (error != cudaSuccess) {
+        cudaGetLastError();
+        fault_ = std::string("memory for JPEG files: ") + cudaGetErrorString(error);
+        return error == cudaErrorMemoryAllocation ? DeviceStatus::out_of_memory
+                                                  : DeviceStatus::failed;
+    }
+    unsigned char* next = queue.copies.get();
+    for (std::size_t i = 0; i < count; ++i) {
+        std::memcpy(next, files[i].bytes, files[i].size);
+        next += files[i].size;
+    }
+    return DeviceStatus::done;
+}
+
+DeviceStatus NvJpegDecoder::decode(std::uint32_t queue, cudaStream_t stream, char* memory,
+                                   JpegFile* files, std::size_t count) {
+    Queue& own = *queues_[queue];
+    const DeviceStatus copied = copy(own, stream, files, count);
+    if (copied != DeviceStatus::done) {
+        return copied;
+    }
+    own.batch.clear();
+    own.singles.clear();
+    const unsigned char* bytes = own.copies.get();
+    for (std::size_t i = 0; i < count; bytes += files[i].size, ++i) {
+        files[i].decoded = 0;
+        if (!is_as_said(files[i], bytes)) {
+            continue;
+        }
+        Output output{&files[i], bytes, {}};
+        output.image.channel[0] = reinterpret_cast<unsigned char*>(memory) + files[i].offset;
+        output.image.pitch[0] = files[i].width;
+        int is_unsupported = 1;
+        if (library_->units != nullptr) {
+            library_->calls.is_unsupported(library_->units, library_->header, &is_unsupported);
+        }
+        (is_unsupported == 0 ? own.batch : own.singles).push_back(output);
+    }
+    DeviceStatus status = decode_batch(own, stream, own.batch.size());
+    for (std::size_t i = 0; i < own.singles.size() && status == DeviceStatus::done; ++i) {
+        status = decode_one(own, stream, own.singles[i]);
+    }
+    return status;
+}
+
+/// Decodes what the device's units take; one by one where they do not take one of them after all.
+DeviceStatus NvJpegDecoder::decode_batch(Queue& queue, cudaStream_t stream, std::size_t count) {
+    if (count == 0) {
+        return DeviceStatus::done;
+    }
+    queue.batch_bytes.clear();
+    queue.batch_sizes.clear();
+    queue.batch_images.clear();
+    for (const Output& output : queue.batch) {
+        queue.batch_bytes.push_back(output.bytes);
+        queue.batch_sizes.push_back(output.file->size);
+        queue.batch_images.push_back(output.image);
+    }
+    const Library::Calls& calls = library_->calls;
+    nvjpegStatus_t status = calls.begin_batch(library_->units, queue.units, static_cast<int>(count),
+                                              1, NVJPEG_OUTPUT_Y);
+    if (status == NVJPEG_STATUS_SUCCESS) {
+        status = calls.decode_batch(library_->units, queue.units, queue.batch_bytes.data(),
+                                    queue.batch_sizes.data(), queue.batch_images.data(), stream);
+    }
+    if (is_of_file(status)) {
+        queue.singles.insert(queue.singles.end(), queue.batch.begin(), queue.batch.end());
+        return DeviceStatus::done;
+    }
+    for (const Output& output : queue.batch) {
+        output.file->decoded = status == NVJPEG_STATUS_SUCCESS ? 1 : 0;
+    }
+    return check(status, "nvjpegDecodeBatched");
+}
+
+DeviceStatus NvJpegDecoder::decode_one(Queue& queue, cudaStream_t stream, Output& output) {
+    // The decoder's state belongs to the file before until that is decoded.
+    const cudaError_t error = cudaStreamSynchronize(stream);
+    if (error != cudaSuccess) {
+        fault_ = std::string("cudaStreamSynchronize: ") + cudaGetErrorString(error);
+        return DeviceStatus::failed;
+    }
+    const nvjpegStatus_t status =
+        library_->calls.decode(library_->general, queue.general, output.bytes, output.file->size,
+                               NVJPEG_OUTPUT_Y, &output.image, stream);
+    output.file->decoded = status == NVJPEG_STATUS_SUCCESS ? 1 : 0;
+    return is_of_file(status) ? DeviceStatus::done : check(status, "nvjpegDecode");
+}
+
+} // namespace vamhash::plugin
