@@ -73,14 +73,14 @@ unit_tests() {
 	count $((all - bad - left_out)) "$bad"
 }
 
-# The unit tests in a build with sanitizers. A report ends the test that causes it.
+# The unit tests in a build with sanitizers, with devices or without. A report ends the test that causes it.
 sanitized_tests() {
-	local name=$1 sanitizers=$2
-	shift 2
+	local name=$1 sanitizers=$2 devices=$3
+	shift 3
 	begin "build with -fsanitize=$sanitizers"
-	# FAISS and its OpenMP are built without, and so would be reported; so are drivers.
+	# FAISS and its OpenMP are built without, and so would be reported.
 	build_tests "build/sanitize-$name" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-		-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DVAMHASH_FAISS=OFF -DVAMHASH_OPENCL=OFF \
+		-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DVAMHASH_FAISS=OFF -DVAMHASH_OPENCL="$devices" \
 		-DVAMHASH_CUDA=OFF -DVAMHASH_SANITIZE="$sanitizers"
 	begin "unit tests with -fsanitize=$sanitizers"
 	VAMHASH_TEST_SMALL=1 unit_tests "build/sanitize-$name" "$@"
@@ -98,10 +98,11 @@ if [ -n "$sanitize" ]; then
 	require scripts/install-deps.sh build test
 	# Joins of 100,000 rows and more, by every method: minutes each.
 	too_long='EveryThresholdJoin|AMillionEqualRows'
-	sanitized_tests address address,undefined --exclude-regex "$too_long"
+	sanitized_tests address address,undefined ON --exclude-regex "$too_long"
 	begin 'static analyzer'
 	check 'clang static analyzer' scripts/check-tidy.sh build/sanitize-address '-*,clang-analyzer-*'
-	sanitized_tests thread thread --exclude-regex "$too_long"
+	# Drivers have threads of their own, which would be reported.
+	sanitized_tests thread thread OFF --exclude-regex "$too_long"
 	finish
 fi
 require scripts/install-deps.sh build test bench demo
