@@ -319,6 +319,23 @@ compare_images() { # NAME FOLDER
 	done
 }
 
+# How many bits nvJPEG moves from the exact hashes, at most.
+move_bits() { # NAME FOLDER
+	local moved
+	moved=$(sql -c 'SET vamhash.gpu = on' -c "SET vamhash.backends = $backend" -c 'SET vamhash.nvjpeg = on' -c "
+		WITH files AS MATERIALIZED (SELECT array_agg('$2/' || name) AS paths FROM pg_ls_dir('$2') name),
+			exact AS MATERIALIZED (SELECT h.* FROM files, hash_image_files(paths, 'exact') h),
+			fast AS MATERIALIZED (SELECT h.* FROM files, hash_image_files(paths, 'fast') h)
+		SELECT count(*), max(e.dhash <~> f.dhash), max(e.ahash <~> f.ahash), max(e.whash <~> f.whash),
+			max(e.phash <~> f.phash), max(e.whash16 <~> f.whash16)
+		FROM exact e JOIN fast f USING (key)" 2>&1)
+	case $moved in
+	*WARNING:*) outcome skipped "$1, by nvJPEG" "$(sed -n 's/^DETAIL:  //p' <<<"$moved")" ;;
+	[1-9]*\|*) outcome passed "$1, by nvJPEG" "images, and bits moved in dhash, ahash, whash, phash, whash16: $moved" ;;
+	*) outcome FAILED "$1, by nvJPEG" "$moved" ;;
+	esac
+}
+
 stage_sql() {
 	local rows=${ROWS:-1000000} images distance
 	begin "SQL: joins of $rows rows"
@@ -365,6 +382,7 @@ SQL
 	compare_images 'the images of the tests' "$work/pack/data/images"
 	if make_jpegs "$work/jpegs" 1632 1224; then
 		compare_images 'images of 2 megapixels' "$work/jpegs"
+		move_bits 'images of 2 megapixels' "$work/jpegs"
 		rm -r "$work/jpegs"
 	else
 		outcome FAILED 'making images' && tail_of "$work/log"
