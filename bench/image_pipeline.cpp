@@ -30,6 +30,7 @@ namespace {
 
 // As in src/pg/picture_arena.cpp.
 constexpr std::uint64_t bytes_per_decoder = std::uint64_t{108} << 20;
+constexpr std::uint64_t least_bytes = std::uint64_t{288} << 20;
 constexpr std::uint64_t share_of_memory = 8;
 constexpr std::uint32_t parts = 3;
 constexpr std::uint64_t part_multiple = 4096;
@@ -40,8 +41,8 @@ constexpr std::uint64_t images_per_decoder = 8;
 protocol::Arena arena_for(unsigned decoders) {
     const std::uint64_t memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
                                  static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-    const std::uint64_t bytes =
-        std::min({decoders * bytes_per_decoder, memory / share_of_memory, protocol::max_arena});
+    const std::uint64_t bytes = std::min({std::max(decoders * bytes_per_decoder, least_bytes),
+                                          memory / share_of_memory, protocol::max_arena});
     return {.bytes = bytes / parts / part_multiple * part_multiple * parts,
             .parts = parts,
             .batch = protocol::max_images,

@@ -25,9 +25,11 @@ using namespace vamhash::protocol;
 
 /*
  * A decoder works on one picture while others of its own wait: three of 12 megapixels, which have 36 MB
- * of coefficients. All of them may take an eighth of the memory that there is.
+ * of coefficients. However few decoders there are, a part has room for a picture of 24 megapixels, 4:2:2.
+ * All of this may take an eighth of the memory that there is.
  */
 #define ARENA_BYTES_PER_DECODER (UINT64CONST(108) << 20)
+#define ARENA_LEAST_BYTES (UINT64CONST(288) << 20)
 #define SHARE_OF_MEMORY 8
 
 /* One is filled, one is being hashed, and in one the last pictures are being decoded. */
@@ -85,7 +87,8 @@ PictureArenaCreate(void)
 static uint64
 ArenaBytes(int threads, uint64 memory)
 {
-	uint64 bytes = Min((uint64) threads * ARENA_BYTES_PER_DECODER, memory / SHARE_OF_MEMORY);
+	uint64 wanted = Max((uint64) threads * ARENA_BYTES_PER_DECODER, ARENA_LEAST_BYTES);
+	uint64 bytes = Min(wanted, memory / SHARE_OF_MEMORY);
 	uint64 part = Min(bytes, max_arena) / ARENA_PARTS;
 
 	return Max(part / PART_MULTIPLE, 1) * PART_MULTIPLE * ARENA_PARTS;
