@@ -12,9 +12,7 @@ namespace vamhash::plugin {
 
 namespace {
 
-struct Closer {
-    void operator()(void* library) const { dlclose(library); }
-};
+const std::string library_name = "libnvjpeg.so." + std::to_string(NVJPEG_VER_MAJOR);
 
 struct HostMemory {
     void operator()(unsigned char* memory) const { cudaFreeHost(memory); }
@@ -75,29 +73,35 @@ struct NvJpegDecoder::Library {
     };
 
     Library();
-    ~Library();
+    ~Library() { release(); }
     Library(const Library&) = delete;
     Library& operator=(const Library&) = delete;
 
     template <typename Function>
     void find(Function& function, const char* name) {
-        function = reinterpret_cast<Function>(dlsym(handle.get(), name));
+        function = reinterpret_cast<Function>(dlsym(handle, name));
         if (function == nullptr) {
             throw std::runtime_error(dlerror());
         }
     }
 
-    std::unique_ptr<void, Closer> handle;
+    void release() const;
+
+    /// By which headers are read.
+    [[nodiscard]] nvjpegHandle_t header_handle() const {
+        return units != nullptr ? units : general;
+    }
+
+    void* handle; // of what stays loaded
     Calls calls{};
     nvjpegHandle_t general = nullptr;
     nvjpegHandle_t units = nullptr; // null: the device has none
     nvjpegJpegStream_t header = nullptr;
 };
 
-NvJpegDecoder::Library::Library() {
-    const std::string name = "libnvjpeg.so." + std::to_string(NVJPEG_VER_MAJOR);
-    handle.reset(dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL));
-    if (!handle) {
+NvJpegDecoder::Library::Library()
+    : handle(dlopen(library_name.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) {
+    if (handle == nullptr) {
         throw std::runtime_error(dlerror());
     }
     find(calls.create, "nvjpegCreateEx");
@@ -117,27 +121,28 @@ NvJpegDecoder::Library::Library() {
     nvjpegStatus_t status =
         calls.create(NVJPEG_BACKEND_DEFAULT, nullptr, nullptr, NVJPEG_FLAGS_DEFAULT, &general);
     if (status == NVJPEG_STATUS_SUCCESS) {
-        status = calls.create_header(general, &header);
-        if (status != NVJPEG_STATUS_SUCCESS) {
-            calls.destroy(general);
+        if (calls.create(NVJPEG_BACKEND_HARDWARE, nullptr, nullptr, NVJPEG_FLAGS_DEFAULT, &units) !=
+            NVJPEG_STATUS_SUCCESS) {
+            units = nullptr;
         }
-    }
-    if (status != NVJPEG_STATUS_SUCCESS) {
-        throw std::runtime_error(name + ": " + text_of(status));
-    }
-    if (calls.create(NVJPEG_BACKEND_HARDWARE, nullptr, nullptr, NVJPEG_FLAGS_DEFAULT, &units) !=
-        NVJPEG_STATUS_SUCCESS) {
-        units = nullptr;
+        status = calls.create_header(header_handle(), &header);
     }
     cudaGetLastError(); // a later launch would tell it again
+    if (status != NVJPEG_STATUS_SUCCESS) {
+        release();
+        throw std::runtime_error(library_name + ": " + text_of(status));
+    }
 }
 
-NvJpegDecoder::Library::~Library() {
-    calls.destroy_header(header);
-    if (units != nullptr) {
-        calls.destroy(units);
+void NvJpegDecoder::Library::release() const {
+    if (header != nullptr) {
+        calls.destroy_header(header);
     }
-    calls.destroy(general);
+    for (nvjpegHandle_t decoder : {units, general}) {
+        if (decoder != nullptr) {
+            calls.destroy(decoder);
+        }
+    }
 }
 
 /// A file that is decoded, from the copy of its bytes.
@@ -210,7 +215,7 @@ bool NvJpegDecoder::is_as_said(const JpegFile& file, const unsigned char* bytes)
     unsigned width = 0;
     unsigned height = 0;
     unsigned components = 0;
-    return calls.parse_header(library_->general, bytes, file.size, library_->header) ==
+    return calls.parse_header(library_->header_handle(), bytes, file.size, library_->header) ==
                NVJPEG_STATUS_SUCCESS &&
            calls.get_size(library_->header, &width, &height) == NVJPEG_STATUS_SUCCESS &&
            calls.get_component_count(library_->header, &components) == NVJPEG_STATUS_SUCCESS &&
@@ -309,12 +314,6 @@ DeviceStatus NvJpegDecoder::decode_batch(Queue& queue, cudaStream_t stream, std:
 }
 
 DeviceStatus NvJpegDecoder::decode_one(Queue& queue, cudaStream_t stream, Output& output) {
-    // The decoder's state belongs to the file before until that is decoded.
-    const cudaError_t error = cudaStreamSynchronize(stream);
-    if (error != cudaSuccess) {
-        fault_ = std::string("cudaStreamSynchronize: ") + cudaGetErrorString(error);
-        return DeviceStatus::failed;
-    }
     const nvjpegStatus_t status =
         library_->calls.decode(library_->general, queue.general, output.bytes, output.file->size,
                                NVJPEG_OUTPUT_Y, &output.image, stream);
