@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 extern "C"
@@ -56,6 +57,9 @@ using namespace vamhash::protocol;
 #define IDLE_MARGIN_MS(idle_seconds) Min(1000, (idle_seconds) *500)
 
 #define MAX_BEGIN_LENGTH 128
+
+/* Starts of an engine that are tried while it is killed before its first word. */
+#define MAX_STARTS 3
 
 /* A message brings no more files; those of a frame that is not whole may be there still. */
 #define MAX_RECEIVED_FILES (2 * (int) max_opened)
@@ -160,9 +164,9 @@ ReportProtocolViolation(Engine *engine, const char *what)
 					errhint("The engine was stopped; the next call starts a new one.")));
 }
 
-/* Reap an engine that closed its socket; returns how it ended. */
-static char *
-TakeEngineEnd(Engine *engine)
+/* Reap an engine that closed its socket; returns what waitpid() gave, or -1 if that is not known. */
+static int
+ReapEngine(Engine *engine)
 {
 	pid_t pid = engine->pid;
 	int status;
@@ -172,7 +176,24 @@ TakeEngineEnd(Engine *engine)
 	status = AwaitEngineProcess(pid);
 	/* What ends a backend is sent to its process group: then that is the reason, not this. */
 	CHECK_FOR_INTERRUPTS();
+	return status;
+}
+
+/* How an engine ended, in words. */
+static char *
+DescribeEngineEnd(int status)
+{
 	return status == -1 ? pstrdup(_("Its exit status is not known.")) : wait_result_to_str(status);
+}
+
+/* Report how an engine ended that has been reaped. */
+[[noreturn]] static void
+ReportReapedEngine(EngineRole role, int status)
+{
+	ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+					errmsg("the vamhash engine (%s) ended unexpectedly", RoleName(role)),
+					errdetail_internal("%s", DescribeEngineEnd(status)),
+					errhint("The next call starts a new one.")));
 }
 
 /* Reap an engine that closed its socket and report how it ended. */
@@ -180,11 +201,8 @@ TakeEngineEnd(Engine *engine)
 ReportEngineEnd(Engine *engine)
 {
 	EngineRole role = engine->role;
-	char *how = TakeEngineEnd(engine);
 
-	ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-					errmsg("the vamhash engine (%s) ended unexpectedly", RoleName(role)),
-					errdetail_internal("%s", how), errhint("The next call starts a new one.")));
+	ReportReapedEngine(role, ReapEngine(engine));
 }
 
 /* SQLSTATE of a fault that the engine reports. Those with a V are vamhash's own (docs). */
@@ -576,9 +594,9 @@ MemoryLimitOf(EngineRole role)
 	return role == ENGINE_DECODE ? ImageMemoryLimit() : 0;
 }
 
-/* Start an engine and hear its HELLO; it is busy from its first moment. */
+/* Start an engine's process; it is busy from its first moment. */
 static Engine *
-StartEngine(EngineRole role)
+SpawnEngine(EngineRole role)
 {
 	Engine *engine;
 
@@ -604,8 +622,49 @@ StartEngine(EngineRole role)
 	engine->subid = GetCurrentSubTransactionId();
 	engine->next = engines;
 	engines = engine;
-	ReceiveHello(engine);
 	return engine;
+}
+
+/* Wait for the first word of an engine; false if it has ended without any. */
+static bool
+AwaitFirstWord(Engine *engine)
+{
+	for (;;)
+	{
+		char byte;
+		ssize_t got = recv(engine->socket, &byte, 1, MSG_PEEK);
+
+		if (got > 0)
+			return true;
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+			return false;
+		WaitForEngine(engine, WL_SOCKET_READABLE);
+	}
+}
+
+/*
+ * Start an engine and hear its HELLO. One that is killed before that, as by a machine that is short of
+ * memory, had nothing to do with what is asked of it: another one is started.
+ */
+static Engine *
+StartEngine(EngineRole role)
+{
+	for (int starts = 1;; starts++)
+	{
+		Engine *engine = SpawnEngine(role);
+		int status;
+
+		if (AwaitFirstWord(engine))
+		{
+			ReceiveHello(engine);
+			return engine;
+		}
+		status = ReapEngine(engine);
+		if (starts == MAX_STARTS || status == -1 || !WIFSIGNALED(status))
+			ReportReapedEngine(role, status);
+	}
 }
 
 /*
@@ -1254,7 +1313,7 @@ EngineEnd(EngineRequest *request, long timeout, EngineReply *done)
 char *
 EngineBury(EngineRequest *request)
 {
-	return TakeEngineEnd(request);
+	return DescribeEngineEnd(ReapEngine(request));
 }
 
 void

@@ -502,9 +502,9 @@ struct PicturesDone {
     std::uint64_t batches;      // that it was given
     std::uint64_t device_bytes; // the most that was allocated on it
     double device_seconds;      // from a batch's arrival to its last hash
-    std::uint32_t failures;     // batches that it failed in
+    std::uint32_t failures;     // of the device: 0 or 1, after which it is given no more
     std::uint32_t holds_device; // as in JoinDone
-    char failure[200];          // the last one's reason; zero-filled
+    char failure[200];          // its reason; zero-filled
 };
 static_assert(sizeof(PicturesDone) == 248);
 

@@ -215,7 +215,8 @@ inline const char* check_device_ready(const DeviceReady& ready) {
 /// Checks the report of so many pictures.
 inline const char* check_pictures_report(const PicturesDone& report, std::uint64_t pictures) {
     const bool possible = report.pictures <= pictures && is_duration(report.device_seconds) &&
-                          report.holds_device <= 1 && is_words(report.failure);
+                          report.failures <= 1 && report.holds_device <= 1 &&
+                          is_words(report.failure);
 
     return possible ? nullptr : "a report that cannot be";
 }

@@ -173,6 +173,31 @@ foreach my $case (
 }
 is(scalar(keys %{ descriptors($lone->pid) }), $descriptors - 1,
 	'no descriptor is left of those of engines');
+# One that is killed at its start is started again, but not for ever.
+mkdir "$directory/real";
+chmod 0755, write_file("$directory/real/vamhash-engine", $good_engine);
+foreach my $killed (2, 1000)
+{
+	install_engine(
+		"#!/bin/sh\necho >>$directory/starts\n[ \$(wc -l <$directory/starts) -gt $killed ] || kill -KILL \$\$\n"
+		  . "exec $directory/real/vamhash-engine \"\$@\"\n");
+	foreach my $case ([ 'decode', $dhash, $right_dhash ], [ 'compute', $join, $joined ])
+	{
+		my ($role, $sql, $answer) = @$case;
+		unlink "$directory/starts";
+		if ($killed == 2) { is($lone->value($sql), $answer, "$role: killed at its first two starts, it works") }
+		else
+		{
+			like($lone->error($sql),
+				qr/^38000: the vamhash engine \($role\) ended unexpectedly\nDETAIL:  child process was terminated by signal 9/,
+				"$role: killed at every start, it is an error");
+		}
+		is(-s "$directory/starts", 3, 'after three starts');
+	}
+	is(scalar(engines_of($lone->pid)), $killed == 2 ? 2 : 0, 'no other process is left');
+	kill_engines('KILL', $lone);
+}
+is(scalar(keys %{ descriptors($lone->pid) }), $descriptors - 1, 'nor a descriptor');
 install_engine($good_engine);
 is($lone->value($dhash), $right_dhash, 'put back, it works');
 $lone->quit;

@@ -265,11 +265,7 @@ foreach my $case ([ 'compute', 'auto' ], [ 'decode', 'auto' ], [ 'decode', 'on' 
 		until ($session->{err} =~ /end of statements/)
 		{
 			my ($engine) = engines_of($session->pid, $role);
-			# A decoder in the middle of a request, when it has more threads than one: one that does not begin
-			# is an error.
-			my $status = eval { process_status($engine) } if defined $engine;
-			my $killed = $kills < 6 && $status && ($role eq 'compute' || ($status->{Threads} || 0) > 1)
-			  && kill('KILL', $engine);
+			my $killed = $kills < 6 && defined $engine && kill('KILL', $engine);
 			$kills++ if $killed;
 			usleep($killed ? 150_000 : 5_000);
 			$session->{run}->pump_nb;

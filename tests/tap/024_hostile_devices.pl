@@ -199,6 +199,7 @@ my %hostile_compute = (
 	'a report of no time' => { end => sub { pictures_done(seconds => -1) } },
 	'a report of time that is none' => { end => sub { pictures_done(seconds => 'nan') } },
 	'a device held twice' => { end => sub { pictures_done(holds_device => 2) } },
+	'two failures' => { end => sub { pictures_done(failures => 2) } },
 	'a failure that is no text' => { end => sub { pictures_done(failure => "\n") } },
 	'a failure without end' => { end => sub { pictures_done(failure => 'x' x 200) } },
 	'a device held that nobody granted' =>
@@ -550,6 +551,7 @@ hostile_compute('no frame', 'bad magic number');
 hostile_compute('a report of a wrong length', 'DONE has a wrong length');
 hostile_compute($_, 'a report that cannot be')
   foreach 'a report of too many pictures', 'a report of no time', 'a report of time that is none', 'a device held twice',
+  'two failures',
   'a failure that is no text', 'a failure without end';
 hostile_compute('a device held that nobody granted', 'a report of a device that was not granted', only => 'on');
 # It decides whether a picture is there, and so can have the other one blamed.
