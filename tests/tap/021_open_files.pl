@@ -190,11 +190,15 @@ is(scalar(grep { ($_ || '') eq $picture } values %{ descriptors($session->pid) }
 	symlink $root, "$folder/current" or die "symlink: $!";
 	$session->value("SET vamhash.image_roots = '$folder/current'");
 	is($session->value($slowly->('1')), 'ok ok', 'a root that is a link');
-	$session->begin($slowly->('1'));
-	usleep(1_500_000);
+	my $holder = VamhashTest::Session->new($node);
+	$holder->value('SELECT pg_advisory_lock(7)');
+	$session->begin($slowly->('pg_advisory_lock(7)'));
+	ok( $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}),
+		'the query has come to the last file');
 	symlink "$folder/out", "$folder/new" or die "symlink: $!";
 	rename "$folder/new", "$folder/current" or die "rename: $!";
-	is(($session->end)[0], 'ok denied', 'and leads elsewhere a second later');
+	$holder->quit;
+	is(($session->end)[0], 'ok denied', 'and leads elsewhere meanwhile');
 	$session->value("SET vamhash.image_roots = '$root'");
 	is($session->value($slowly->("set_config('vamhash.image_roots', '$folder/out', false)")),
 		'ok denied', 'roots that the query changes');
