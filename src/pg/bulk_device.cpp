@@ -631,6 +631,9 @@ BulkDeviceNext(BulkDevice *device, PictureAnswer *answer)
 	answer->hashes = device->answers[device->answer_next++];
 	if (answer->hashes.status > (uint32) PictureStatus::impossible)
 		EngineRejectReply(device->engine, "a picture's status that cannot be");
+	/* The decoding engine that told of it has ended; its successor has the image again. */
+	if (answer->hashes.status == (uint32) PictureStatus::impossible && !batch->is_current)
+		answer->hashes.status = (uint32) PictureStatus::left;
 	if (answer->hashes.status == (uint32) PictureStatus::hashed)
 		device->counts.pictures++;
 	else if (answer->hashes.status == (uint32) PictureStatus::left)

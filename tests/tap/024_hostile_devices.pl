@@ -208,7 +208,8 @@ my %hostile_compute = (
 	'a flood of nothing' => { arena => sub { repeat_for_ever(frame($RESULT, $id, '')) } },
 	'slow to begin' => { begin => sub { pause(1.5); frame($ASK_DEVICE, $id, '') } },
 	'slow to hash' => { pictures => sub { pause(1.5); result(hashes($_[0], 1)) } },
-	'later' => { pictures => sub { wait_for_file('go'); result(hashes($_[0], 1)) } });
+	'later' => { pictures => sub { wait_for_file('go'); result(hashes($_[0], 1)) } },
+	'impossible later' => { pictures => sub { wait_for_file('go'); result(hashes($_[0], 3)) } });
 foreach my $step (keys %compute)
 {
 	$hostile_compute{"death: $step"} = { $step => sub { exit 3 } };
@@ -389,6 +390,21 @@ my %unlucky = (
 		if ($life == 1) { give(result(placed(0)), batch(0, 1)); next_image() for 1, 2; exit 4 }
 		note('go', '');
 		hang();
+	},
+	# The first image's picture is not there, which is found out when another engine has the second image.
+	'dies before it is found out' => sub {
+		if (lives() > 1)
+		{
+			my ($number) = next_image();
+			note('go', '');
+			pause(0.5);
+			answer_all($number);
+			return;
+		}
+		next_image();
+		give(result(placed(0)), batch(0, 1));
+		next_image();
+		exit 4;
 	},
 	# The second image goes slowly; meanwhile the part with the first one becomes free, for which the
 	# second one waits.
@@ -703,6 +719,11 @@ SKIP:
 			"an engine that $behaviour");
 		$session->quit;
 	}
+
+	$session = new_session('vamhash.gpu = on; vamhash.image_timeout = 5000');
+	behave(compute => 'impossible later', decode => 'dies before it is found out');
+	is(statuses($session, 'right', 'right'), 'ok ok', 'an engine is not blamed for a picture of an earlier one');
+	$session->quit;
 
 	$session = new_session('vamhash.gpu = on; vamhash.image_timeout = 5000');
 	behave(compute => 'a fake', decode => 'waits for a part');
