@@ -7,11 +7,11 @@
 #include "backend.h"
 #include "engine/channel.h"
 #include "engine/serve.h"
+#include "unit/send_descriptor.h"
 
 #include <array>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <thread>
 #include <unistd.h>
 
@@ -151,26 +151,6 @@ void bound_requests(std::span<std::uint8_t> stream) {
     }
 }
 
-/// Sends bytes, with a descriptor or -1 by the first of them.
-void send_with(int socket, std::span<const std::uint8_t> bytes, int descriptor) {
-    iovec piece{.iov_base = const_cast<std::uint8_t*>(bytes.data()), .iov_len = bytes.size()};
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    if (descriptor >= 0) {
-        message.msg_control = control.data();
-        message.msg_controllen = control.size();
-        cmsghdr* const rights = CMSG_FIRSTHDR(&message);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof(int));
-        std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
-    }
-    require(sendmsg(socket, &message, 0) == static_cast<ssize_t>(bytes.size()),
-            "the stream does not fit the socket");
-}
-
 /// Sends a stream, and with each ARENA memory for it: as much as it says, unless `kept` is above 1.
 void send_stream(int socket, std::span<std::uint8_t> stream) {
     Requests requests(stream);
@@ -178,7 +158,9 @@ void send_stream(int socket, std::span<std::uint8_t> stream) {
     int memory = -1;
     const auto send_until = [&](std::size_t end) {
         if (end > sent) {
-            send_with(socket, stream.subspan(sent, end - sent), memory);
+            const auto bytes = std::as_bytes(stream.subspan(sent, end - sent));
+            require(test::send_with_descriptor(socket, bytes, memory),
+                    "the stream does not fit the socket");
         }
         sent = end;
         if (memory >= 0) {

@@ -1,7 +1,7 @@
 // Leave to hold a device: what an engine asks, and what of a backend's answer it takes.
 #include "engine/device_grant.h"
 
-#include "backend_answer.h"
+#include "backend_frames.h"
 
 #include <array>
 #include <cstring>
@@ -15,7 +15,7 @@ namespace vamhash {
 namespace {
 
 using protocol::Operation;
-using test::Answer;
+using test::BackendFrames;
 using test::request;
 
 class DeviceGrantTest : public testing::Test {
@@ -33,11 +33,7 @@ class DeviceGrantTest : public testing::Test {
         }
     }
 
-    Descriptor ask() {
-        const protocol::FrameHeader begin{
-            .magic = protocol::magic, .length = 0, .operation = 0, .status = 0, .id = request};
-        return ask_device(channel(), begin);
-    }
+    Descriptor ask() { return ask_device(channel(), test::header_of(Operation::begin_pairs)); }
 
     Channel& channel() {
         if (!channel_) {
@@ -62,7 +58,7 @@ class DeviceGrantTest : public testing::Test {
 };
 
 TEST_F(DeviceGrantTest, AsksInOneEmptyFrame) {
-    Answer().grant(0).end().send(sockets_[1], -1);
+    BackendFrames().grant(0).end().send(sockets_[1], -1);
     ask();
     protocol::FrameHeader asked{};
     ASSERT_EQ(recv(sockets_[1], &asked, sizeof asked, 0), static_cast<ssize_t>(sizeof asked));
@@ -73,7 +69,7 @@ TEST_F(DeviceGrantTest, AsksInOneEmptyFrame) {
 }
 
 TEST_F(DeviceGrantTest, HoldsASlotForAsLongAsItIsKept) {
-    Answer().grant(1).end().send(sockets_[1], pipe_[1]);
+    BackendFrames().grant(1).end().send(sockets_[1], pipe_[1]);
     {
         const Descriptor slot = ask();
         ASSERT_GE(slot.number(), 0);
@@ -85,7 +81,7 @@ TEST_F(DeviceGrantTest, HoldsASlotForAsLongAsItIsKept) {
 }
 
 TEST_F(DeviceGrantTest, IsRefused) {
-    Answer().grant(0).end().send(sockets_[1], -1);
+    BackendFrames().grant(0).end().send(sockets_[1], -1);
     EXPECT_LT(ask().number(), 0);
 }
 
@@ -94,7 +90,7 @@ TEST_F(DeviceGrantTest, WaitsForItsAnswer) {
         protocol::FrameHeader asked{};
         recv(sockets_[1], &asked, sizeof asked, 0);
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
-        Answer().grant(1).end().send(sockets_[1], pipe_[1]);
+        BackendFrames().grant(1).end().send(sockets_[1], pipe_[1]);
     });
     EXPECT_GE(ask().number(), 0);
     backend.join();
@@ -103,20 +99,20 @@ TEST_F(DeviceGrantTest, WaitsForItsAnswer) {
 TEST_F(DeviceGrantTest, RefusesOtherAnswers) {
     const std::vector<std::byte> four(4);
     const std::array answers = {
-        Answer().end(),                              // no answer
-        Answer().grant(1).end(),                     // granted without a slot
-        Answer().grant(0).grant(0).end(),            // two answers
-        Answer().frame(Operation::data, four).end(), // half an answer
-        Answer().frame(Operation::begin_pairs),
+        BackendFrames().end(),                              // no answer
+        BackendFrames().grant(1).end(),                     // granted without a slot
+        BackendFrames().grant(0).grant(0).end(),            // two answers
+        BackendFrames().frame(Operation::data, four).end(), // half an answer
+        BackendFrames().frame(Operation::begin_pairs),
     };
-    for (Answer answer : answers) {
+    for (const BackendFrames& answer : answers) {
         answer.send(sockets_[1], -1);
         EXPECT_THROW(ask(), ChannelError);
         TearDown();
         channel_.reset();
         SetUp();
     }
-    Answer().grant(0).end().send(sockets_[1], pipe_[1]); // refused, with a slot
+    BackendFrames().grant(0).end().send(sockets_[1], pipe_[1]); // refused, with a slot
     EXPECT_THROW(ask(), ChannelError);
     channel_.reset();
     EXPECT_FALSE(slot_is_held());

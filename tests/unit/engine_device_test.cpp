@@ -2,7 +2,7 @@
 #include "device/device.h"
 #include "engine/engine_device.h"
 
-#include "backend_answer.h"
+#include "backend_frames.h"
 #include "tested_devices.h"
 
 #include <array>
@@ -14,7 +14,7 @@
 namespace vamhash {
 namespace {
 
-using test::Answer;
+using test::BackendFrames;
 
 class EngineDeviceTest : public testing::Test {
   protected:
@@ -41,7 +41,7 @@ class EngineDeviceTest : public testing::Test {
 
     void grant() { // any descriptor will do
         const Descriptor leave(open("/dev/null", O_RDONLY | O_CLOEXEC));
-        Answer().grant(1).end().send(sockets_[1], leave.number());
+        BackendFrames().grant(1).end().send(sockets_[1], leave.number());
     }
 
     /// A request of its own, which is to have a device of that backend.
@@ -60,8 +60,7 @@ class EngineDeviceTest : public testing::Test {
     bool is_cpu_ = false;
     std::array<int, 2> sockets_{-1, -1};
     std::optional<Channel> channel_;
-    const protocol::FrameHeader begin_{
-        .magic = protocol::magic, .length = 0, .operation = 0, .status = 0, .id = test::request};
+    const protocol::FrameHeader begin_ = test::header_of(protocol::Operation::begin_pairs);
     protocol::DeviceSettings settings_{
         .memory_limit = 0,
         .min_rows = 0,
@@ -86,7 +85,7 @@ TEST_F(EngineDeviceTest, IsGrantedOnceAndKept) {
 }
 
 TEST_F(EngineDeviceTest, IsRefusedOnceARequest) {
-    Answer().grant(0).end().send(sockets_[1], -1);
+    BackendFrames().grant(0).end().send(sockets_[1], -1);
     RequestDevice refused = request();
     EXPECT_THROW(refused.take(), NoDevice);
     EXPECT_THROW(refused.take(), NoDevice); // without another question

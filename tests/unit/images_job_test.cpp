@@ -8,7 +8,7 @@
 #include "codec/jpeg_coefficients.h"
 #include "hash/device_hasher.h"
 
-#include "backend_answer.h"
+#include "engine_thread.h"
 #include "made_arena.h"
 #include "made_image.h"
 #include "made_jpeg.h"
@@ -24,7 +24,6 @@
 #include <optional>
 #include <poll.h>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace vamhash {
@@ -33,24 +32,11 @@ namespace {
 using protocol::Fault;
 using protocol::ImageHashed;
 using protocol::Operation;
-using test::Answer;
+using test::bytes_of;
 
 constexpr std::uint32_t parts = 3;
 constexpr std::uint64_t part_bytes = 64 * 1024;
 constexpr std::uint64_t arena_bytes = parts * part_bytes;
-
-template <typename Item>
-void append(std::vector<std::byte>& bytes, const Item& item) {
-    const auto more = std::as_bytes(std::span(&item, 1));
-    bytes.insert(bytes.end(), more.begin(), more.end());
-}
-
-template <typename Item>
-std::vector<std::byte> bytes_of(const Item& item) {
-    std::vector<std::byte> bytes;
-    append(bytes, item);
-    return bytes;
-}
 
 /// A grey BMP of noise, upside down as they are.
 Bytes noise_bmp(std::uint32_t width, std::uint32_t height, unsigned seed) {
@@ -73,44 +59,8 @@ struct Record {
     [[nodiscard]] ImageHashed hashed() const { return static_cast<ImageHashed>(record.hashed); }
 };
 
-/// A backend's end of requests, whose other end is answered on a thread.
 class ImagesJobTest : public testing::Test {
   protected:
-    void SetUp() override {
-        std::array<int, 2> pair{};
-        ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()), 0);
-        backend_ = Descriptor(pair[0]);
-        engine_socket_ = Descriptor(pair[1]);
-        channel_.emplace(backend_.number());
-        memory_ = test::make_arena_memory(arena_bytes);
-        arena_.emplace(memory_, test::arena_of(arena_bytes, parts));
-        engine_ = std::thread([this] {
-            try {
-                Channel channel(engine_socket_.number());
-                std::unique_ptr<MappedArena> held;
-                while (const auto begin = channel.read_header(std::chrono::seconds(0))) {
-                    answer_images(channel, *begin, held);
-                    held_bytes_ = held ? held->bytes().data() : nullptr;
-                    channel.flush(); // of DONE
-                }
-            } catch (const std::exception& error) {
-                fault_ = error.what();
-            }
-            shutdown(engine_socket_.number(), SHUT_RDWR);
-        });
-    }
-
-    void TearDown() override {
-        shutdown(backend_.number(), SHUT_RDWR);
-        if (engine_.joinable()) {
-            engine_.join();
-        }
-    }
-
-    void send(Operation operation, const std::vector<std::byte>& payload, int descriptor = -1) {
-        Answer().frame(operation, payload).send(backend_.number(), descriptor);
-    }
-
     void begin(std::uint32_t threads = 2, std::uint32_t flags = 0) {
         records_.clear();
         batches_.clear();
@@ -118,16 +68,17 @@ class ImagesJobTest : public testing::Test {
         is_away_ = {};
         done_.reset();
         results_ = 0;
-        send(Operation::begin_images, bytes_of(protocol::ImagesRequest{.wanted = hash_all,
-                                                                       .flags = flags,
-                                                                       .threads = threads,
-                                                                       .unused = 0,
-                                                                       .max_bytes = 1 << 20,
-                                                                       .max_pixels = 1'000'000}));
+        engine_.send(Operation::begin_images,
+                     bytes_of(protocol::ImagesRequest{.wanted = hash_all,
+                                                      .flags = flags,
+                                                      .threads = threads,
+                                                      .unused = 0,
+                                                      .max_bytes = 1 << 20,
+                                                      .max_pixels = 1'000'000}));
     }
 
     void send_arena(const protocol::Arena& arena) {
-        send(Operation::arena, bytes_of(arena), memory_.number());
+        engine_.send(Operation::arena, bytes_of(arena), memory_.number());
     }
 
     /// An arena of the whole memory.
@@ -136,17 +87,15 @@ class ImagesJobTest : public testing::Test {
     }
 
     void send_image(std::uint32_t number, const Bytes& image, bool to_arena = true) {
-        std::vector<std::byte> payload =
-            bytes_of(protocol::ImageHeader{.number = number,
+        const protocol::ImageHeader header{.number = number,
                                            .flags = to_arena ? protocol::image_to_arena : 0U,
-                                           .length = image.size()});
-        const auto bytes = std::as_bytes(std::span(image));
-        payload.insert(payload.end(), bytes.begin(), bytes.end());
-        send(Operation::image, payload);
+                                           .length = image.size()};
+        engine_.send(Operation::image, bytes_of(header, std::as_bytes(std::span(image))));
     }
 
     void free_part(std::uint32_t part) {
-        send(Operation::free_part, bytes_of(protocol::ArenaPart{.part = part, .pictures = 0}));
+        engine_.send(Operation::free_part,
+                     bytes_of(protocol::ArenaPart{.part = part, .pictures = 0}));
     }
 
     /// Takes what comes until a condition holds.
@@ -164,13 +113,12 @@ class ImagesJobTest : public testing::Test {
 
     /// Takes the next frame; false at the end.
     bool receive_one() {
-        const auto header = channel_->read_header(std::chrono::seconds(20));
-        if (!header) {
+        const auto frame = engine_.receive();
+        if (!frame) {
             return false;
         }
-        std::vector<std::byte> payload(header->length);
-        channel_->read_payload(payload);
-        switch (static_cast<Operation>(header->operation)) {
+        const std::vector<std::byte>& payload = frame->payload;
+        switch (frame->operation) {
         case Operation::result:
             results_ += payload.size();
             take_records(payload);
@@ -184,7 +132,7 @@ class ImagesJobTest : public testing::Test {
             std::memcpy(&done_.emplace(), payload.data(), sizeof(protocol::ImagesDone));
             return true;
         default:
-            ADD_FAILURE() << "operation " << header->operation;
+            ADD_FAILURE() << "operation " << static_cast<int>(frame->operation);
             return false;
         }
     }
@@ -228,18 +176,12 @@ class ImagesJobTest : public testing::Test {
     }
 
     void end() {
-        send(Operation::end, {});
+        engine_.send(Operation::end);
         receive_until([&] { return done_.has_value(); });
         if (done_) {
             EXPECT_EQ(done_->done.result_bytes, results_);
             EXPECT_EQ(done_->images, records_.size());
         }
-    }
-
-    /// Ends the conversation by something that no backend sends; returns what is wrong with it.
-    std::string fault() {
-        engine_.join();
-        return fault_;
     }
 
     /// The picture that an image has become, as the engine with the device would read it.
@@ -277,24 +219,24 @@ class ImagesJobTest : public testing::Test {
 
     /// Whether something comes within so many milliseconds.
     [[nodiscard]] bool anything_comes(int milliseconds) const {
-        pollfd waiting{.fd = backend_.number(), .events = POLLIN, .revents = 0};
+        pollfd waiting{.fd = engine_.socket(), .events = POLLIN, .revents = 0};
         return poll(&waiting, 1, milliseconds) > 0;
     }
 
-    Descriptor backend_;
-    Descriptor engine_socket_;
-    Descriptor memory_;
-    std::optional<Channel> channel_;
-    std::optional<MappedArena> arena_;
+    Descriptor memory_ = test::make_arena_memory(arena_bytes);
+    std::optional<MappedArena> arena_{std::in_place, memory_, test::arena_of(arena_bytes, parts)};
     std::map<std::uint32_t, Record> records_;
     std::array<std::uint32_t, parts> placed_{}; // pictures in a part since it was free
     std::array<bool, parts> is_away_{};
     std::vector<protocol::ArenaPart> batches_;
     std::optional<protocol::ImagesDone> done_;
     std::uint64_t results_ = 0;
-    std::string fault_;
+    std::unique_ptr<MappedArena> held_;                     // by the engine
     std::atomic<const std::uint8_t*> held_bytes_ = nullptr; // mapped at the end of the last request
-    std::thread engine_;
+    test::EngineThread engine_{[this](Channel& channel, const protocol::FrameHeader& begin) {
+        answer_images(channel, begin, held_);
+        held_bytes_ = held_ ? held_->bytes().data() : nullptr;
+    }};
 };
 
 TEST_F(ImagesJobTest, PutsPicturesWhereTheySayTheyAre) {
@@ -563,8 +505,8 @@ TEST_F(ImagesJobTest, EndsPromptlyWhileDecodersWaitForRoom) {
     }
     receive_until([&] { return batches_.size() == parts; });
     const auto closed = std::chrono::steady_clock::now();
-    shutdown(backend_.number(), SHUT_RDWR);
-    EXPECT_EQ(fault(), "a request ends without END");
+    engine_.close();
+    EXPECT_EQ(engine_.fault(), "a request ends without END");
     EXPECT_LT(std::chrono::steady_clock::now() - closed, std::chrono::seconds(10));
 }
 
@@ -584,32 +526,32 @@ TEST_F(ImagesJobTest, EndsAtASecondArena) {
     begin();
     send_arena();
     send_arena();
-    EXPECT_EQ(fault(), "a request with two arenas");
+    EXPECT_EQ(engine_.fault(), "a request with two arenas");
 }
 
 TEST_F(ImagesJobTest, EndsAtAnArenaLargerThanItsMemory) {
     begin();
     send_arena(test::arena_of(2 * arena_bytes, parts));
-    EXPECT_EQ(fault(), "an arena is not as large as it should be");
+    EXPECT_EQ(engine_.fault(), "an arena is not as large as it should be");
 }
 
 TEST_F(ImagesJobTest, EndsAtAnArenaThatCannotBe) {
     begin();
     send_arena(test::arena_of(arena_bytes, 0));
-    EXPECT_EQ(fault(), "an arena that cannot be");
+    EXPECT_EQ(engine_.fault(), "an arena that cannot be");
 }
 
 TEST_F(ImagesJobTest, EndsAtAnArenaWithoutMemory) {
     begin();
-    send(Operation::arena, bytes_of(test::arena_of(arena_bytes, parts)));
-    EXPECT_EQ(fault(), "an arena that cannot be");
+    engine_.send(Operation::arena, bytes_of(test::arena_of(arena_bytes, parts)));
+    EXPECT_EQ(engine_.fault(), "an arena that cannot be");
 }
 
 TEST_F(ImagesJobTest, EndsAtAPartThatWasNotGivenAway) {
     begin();
     send_arena();
     free_part(0);
-    EXPECT_EQ(fault(), "a part of the arena is freed that was not given away");
+    EXPECT_EQ(engine_.fault(), "a part of the arena is freed that was not given away");
 }
 
 TEST_F(ImagesJobTest, EndsAtAPartThatIsFreedTwice) {
@@ -619,14 +561,14 @@ TEST_F(ImagesJobTest, EndsAtAPartThatIsFreedTwice) {
     receive_until([&] { return !batches_.empty(); });
     free_part(0);
     free_part(0);
-    EXPECT_EQ(fault(), "a part of the arena is freed that was not given away");
+    EXPECT_EQ(engine_.fault(), "a part of the arena is freed that was not given away");
 }
 
 TEST_F(ImagesJobTest, EndsAtAPartThereIsNot) {
     begin();
     send_arena();
     free_part(parts);
-    EXPECT_EQ(fault(), "a part of the arena is freed that was not given away");
+    EXPECT_EQ(engine_.fault(), "a part of the arena is freed that was not given away");
 }
 
 } // namespace

@@ -3,6 +3,8 @@
 #include "engine/file_openers.h"
 #include "engine/open_job.h"
 
+#include "engine_thread.h"
+
 #include <array>
 #include <cerrno>
 #include <condition_variable>
@@ -26,6 +28,7 @@ namespace vamhash {
 namespace {
 
 using protocol::Operation;
+using test::bytes_of;
 
 /// What a backend gets: an error, or an open file.
 struct Answer {
@@ -33,60 +36,23 @@ struct Answer {
     Descriptor file;
 };
 
-/// A backend's end of a request, whose other end is answered on a thread.
 class OpenJobTest : public testing::Test {
   protected:
     void SetUp() override {
-        std::array<int, 2> pair{};
-        ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()), 0);
-        backend_ = Descriptor(pair[0]);
-        engine_socket_ = Descriptor(pair[1]);
-        folder_ = std::filesystem::temp_directory_path() /
-                  ("vamhash_open_job_test." + std::to_string(getpid()));
         std::filesystem::create_directory(folder_);
-        engine_ = std::thread([this] {
-            try {
-                Channel channel(engine_socket_.number());
-                answer_open(channel, {.magic = protocol::magic,
-                                      .length = 0,
-                                      .operation = 0,
-                                      .status = 0,
-                                      .id = request});
-                channel.flush();
-            } catch (const ChannelError&) {
-                broken_ = true;
-            }
-            shutdown(engine_socket_.number(), SHUT_RDWR);
-        });
+        engine_.send(Operation::begin_open);
     }
-
-    void TearDown() override {
-        shutdown(backend_.number(), SHUT_RDWR);
-        engine_.join();
-        std::filesystem::remove_all(folder_);
-    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
 
     std::string make_file(const std::string& name) {
         std::ofstream(folder_ / name) << name;
         return folder_ / name;
     }
 
-    void send_frame(Operation operation, const std::string& payload = {}) const {
-        const protocol::FrameHeader header{.magic = protocol::magic,
-                                           .length = static_cast<std::uint32_t>(payload.size()),
-                                           .operation = static_cast<std::uint16_t>(operation),
-                                           .status = 0,
-                                           .id = request};
-        std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
-        bytes += payload;
-        ASSERT_EQ(send(backend_.number(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
-                  static_cast<ssize_t>(bytes.size()));
-    }
-
     void send_path(std::uint32_t number, const std::string& path, std::uint32_t flags = 0) const {
-        const protocol::PathHeader header{.number = number, .flags = flags};
-        send_frame(Operation::path,
-                   std::string(reinterpret_cast<const char*>(&header), sizeof header) + path);
+        engine_.send(Operation::path,
+                     bytes_of(protocol::PathHeader{.number = number, .flags = flags},
+                              std::as_bytes(std::span(path))));
     }
 
     /// Receives frames up to DONE. Fails where DONE does not count the results.
@@ -98,7 +64,7 @@ class OpenJobTest : public testing::Test {
             receive_exactly(&header, sizeof header);
             std::vector<char> payload(header.length);
             receive_exactly(payload.data(), payload.size());
-            if (header.id != request || testing::Test::HasFatalFailure()) {
+            if (header.id != test::request || testing::Test::HasFatalFailure()) {
                 ADD_FAILURE() << "a frame that is none";
                 return answers;
             }
@@ -136,7 +102,7 @@ class OpenJobTest : public testing::Test {
             message.msg_iovlen = 1;
             message.msg_control = control.data();
             message.msg_controllen = control.size();
-            const ssize_t got = recvmsg(backend_.number(), &message, MSG_CMSG_CLOEXEC);
+            const ssize_t got = recvmsg(engine_.socket(), &message, MSG_CMSG_CLOEXEC);
             ASSERT_GT(got, 0);
             have += static_cast<std::size_t>(got);
             ASSERT_EQ(message.msg_flags & MSG_CTRUNC, 0);
@@ -156,13 +122,10 @@ class OpenJobTest : public testing::Test {
         return {bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
     }
 
-    static constexpr std::uint32_t request = 7;
-    std::filesystem::path folder_;
-    Descriptor backend_;
-    Descriptor engine_socket_;
+    const std::filesystem::path folder_ = std::filesystem::temp_directory_path() /
+                                          ("vamhash_open_job_test." + std::to_string(getpid()));
     std::vector<Descriptor> files_;
-    std::thread engine_;
-    bool broken_ = false; // the engine found the protocol broken
+    test::EngineThread engine_{answer_open};
 };
 
 TEST_F(OpenJobTest, PassesWhatIsOpenedAndSaysWhatIsNot) {
@@ -182,7 +145,7 @@ TEST_F(OpenJobTest, PassesWhatIsOpenedAndSaysWhatIsNot) {
     send_path(14, folder_);
     send_path(15, std::string(300, 'n'));
     send_path(16, deep);
-    send_frame(Operation::end);
+    engine_.send(Operation::end);
     const auto answers = receive_all();
     ASSERT_EQ(answers.size(), 10);
     EXPECT_EQ(content_of(answers.at(3)), "three");
@@ -205,7 +168,7 @@ TEST_F(OpenJobTest, PassesHundreds) {
         for (std::uint32_t i = 0; i < count; ++i) {
             send_path(i, i % 3 == 0 ? folder_ / "missing" : std::filesystem::path(path));
         }
-        send_frame(Operation::end);
+        engine_.send(Operation::end);
     });
     const auto answers = receive_all();
     sender.join();
@@ -216,17 +179,13 @@ TEST_F(OpenJobTest, PassesHundreds) {
 }
 
 TEST_F(OpenJobTest, IsOverAtABrokenFrame) {
-    send_frame(Operation::path, "short");
-    engine_.join();
-    EXPECT_TRUE(broken_);
-    engine_ = std::thread([] {});
+    engine_.send(Operation::path, bytes_of(std::array{'s', 'h', 'o', 'r', 't'}));
+    EXPECT_EQ(engine_.fault(), "a path has a wrong length");
 }
 
 TEST_F(OpenJobTest, IsOverAtAPathThatIsTooLong) {
     send_path(0, std::string(protocol::max_path + 1, 'x'));
-    engine_.join();
-    EXPECT_TRUE(broken_);
-    engine_ = std::thread([] {});
+    EXPECT_EQ(engine_.fault(), "a path has a wrong length");
 }
 
 /// Files whose opening this test lets end.

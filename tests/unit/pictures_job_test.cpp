@@ -4,19 +4,16 @@
 #include "engine/pictures_job.h"
 #include "engine/place_image.h"
 
-#include "backend_answer.h"
-#include "faulty_backend.h"
+#include "engine_thread.h"
 #include "made_arena.h"
 #include "made_jpeg.h"
 #include "tested_devices.h"
 
-#include <array>
 #include <cstring>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace vamhash {
@@ -24,18 +21,11 @@ namespace {
 
 using protocol::Operation;
 using protocol::PictureStatus;
-using test::Answer;
+using test::bytes_of;
 
 constexpr std::uint64_t arena_bytes = 12 << 20;
 constexpr std::uint32_t parts = 3;
 
-template <typename Item>
-std::vector<std::byte> bytes_of(const Item& item) {
-    const auto bytes = std::as_bytes(std::span(&item, 1));
-    return {bytes.begin(), bytes.end()};
-}
-
-/// A backend's end of a request, whose other end is answered on a thread.
 class PicturesJobTest : public testing::Test {
   protected:
     void SetUp() override {
@@ -44,38 +34,6 @@ class PicturesJobTest : public testing::Test {
             GTEST_SKIP() << "there is no device, not even PoCL's";
         }
         backend_name_ = devices[0].backend;
-        std::array<int, 2> pair{};
-        ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()), 0);
-        backend_ = Descriptor(pair[0]);
-        engine_socket_ = Descriptor(pair[1]);
-        channel_.emplace(backend_.number());
-        memory_ = test::make_arena_memory(arena_bytes);
-        arena_.emplace(memory_, test::arena_of(arena_bytes, parts));
-        engine_ = std::thread([this] {
-            try {
-                Channel channel(engine_socket_.number());
-                std::unique_ptr<MappedArena> arena;
-                EngineDevice device;
-                while (const auto begin = channel.read_header(std::chrono::seconds(0))) {
-                    answer_pictures(channel, *begin, device, arena);
-                    channel.flush();
-                }
-            } catch (const std::exception& error) {
-                fault_ = error.what();
-            }
-            shutdown(engine_socket_.number(), SHUT_RDWR);
-        });
-    }
-
-    void TearDown() override {
-        if (engine_.joinable()) {
-            end_engine();
-        }
-    }
-
-    void end_engine() {
-        shutdown(backend_.number(), SHUT_RDWR);
-        engine_.join();
     }
 
     [[nodiscard]] protocol::PicturesRequest request(protocol::DeviceUse use) const {
@@ -88,20 +46,14 @@ class PicturesJobTest : public testing::Test {
         return request;
     }
 
-    void send(Operation operation, const std::vector<std::byte>& payload, int descriptor = -1) {
-        Answer().frame(operation, payload).send(backend_.number(), descriptor);
-    }
-
     /// The payload of the next frame, which must be this one; nothing at the end.
     std::optional<std::vector<std::byte>> receive(Operation operation) {
-        const auto header = channel_->read_header(std::chrono::seconds(0));
-        if (!header) {
+        auto frame = engine_.receive();
+        if (!frame) {
             return std::nullopt;
         }
-        EXPECT_EQ(header->operation, static_cast<std::uint16_t>(operation));
-        std::vector<std::byte> payload(header->length);
-        channel_->read_payload(payload);
-        return payload;
+        EXPECT_EQ(frame->operation, operation);
+        return std::move(frame->payload);
     }
 
     template <typename Item>
@@ -115,25 +67,28 @@ class PicturesJobTest : public testing::Test {
         return item;
     }
 
-    /// Begins a request, and has it granted a device.
     void begin(protocol::DeviceUse use = protocol::DeviceUse::on, bool asks = true) {
-        send(Operation::begin_pictures, bytes_of(request(use)));
+        begin(request(use), asks);
+    }
+
+    /// Begins a request, and has it granted a device. Returns what is said of that.
+    protocol::DeviceReady begin(const protocol::PicturesRequest& request, bool asks = true) {
+        engine_.send(Operation::begin_pictures, bytes_of(request));
         if (asks) {
-            ASSERT_TRUE(receive(Operation::ask_device));
+            EXPECT_TRUE(receive(Operation::ask_device));
             const Descriptor leave(open("/dev/null", O_RDONLY | O_CLOEXEC));
-            Answer().grant(1).end().send(backend_.number(), leave.number());
+            test::BackendFrames().grant(1).end().send(engine_.socket(), leave.number());
         }
         const auto ready = receive_one<protocol::DeviceReady>(Operation::result);
         EXPECT_NE(ready.device[0], '\0') << ready.reason;
-        send(Operation::arena, bytes_of(arena_->arena()), memory_.number());
+        engine_.send(Operation::arena, bytes_of(arena_.arena()), memory_.number());
+        return ready;
     }
 
     void send_batch(std::uint32_t part, const std::vector<protocol::Picture>& pictures) {
-        std::vector<std::byte> payload = bytes_of(protocol::PictureBatch{
-            .part = part, .pictures = static_cast<std::uint32_t>(pictures.size())});
-        const auto records = std::as_bytes(std::span(pictures));
-        payload.insert(payload.end(), records.begin(), records.end());
-        send(Operation::pictures, payload);
+        const protocol::PictureBatch batch{.part = part,
+                                           .pictures = static_cast<std::uint32_t>(pictures.size())};
+        engine_.send(Operation::pictures, bytes_of(batch, std::as_bytes(std::span(pictures))));
     }
 
     std::vector<protocol::PictureHashes> receive_hashes(std::size_t count) {
@@ -153,26 +108,25 @@ class PicturesJobTest : public testing::Test {
     }
 
     protocol::PicturesDone end() {
-        send(Operation::end, {});
+        engine_.send(Operation::end);
         return receive_one<protocol::PicturesDone>(Operation::done);
     }
 
     /// Sends a batch with which the conversation ends.
     std::string fault_of(Operation operation, const std::vector<std::byte>& payload) {
         begin();
-        send(operation, payload);
-        engine_.join();
-        return fault_;
+        engine_.send(operation, payload);
+        return engine_.fault();
     }
 
     std::string backend_name_;
-    Descriptor backend_;
-    Descriptor engine_socket_;
-    Descriptor memory_;
-    std::optional<Channel> channel_;
-    std::optional<MappedArena> arena_;
-    std::string fault_;
-    std::thread engine_;
+    const Descriptor memory_ = test::make_arena_memory(arena_bytes);
+    const MappedArena arena_{memory_, test::arena_of(arena_bytes, parts)};
+    std::unique_ptr<MappedArena> held_; // by the engine
+    EngineDevice device_;
+    test::EngineThread engine_{[this](Channel& channel, const protocol::FrameHeader& begin) {
+        answer_pictures(channel, begin, device_, held_);
+    }};
 };
 
 void expect_hashes(const protocol::PictureHashes& hashes, const ImageHashes& expected,
@@ -204,7 +158,7 @@ std::vector<Bytes> some_images() {
 TEST_F(PicturesJobTest, HashesWhatWasPlaced) {
     begin();
     std::vector<std::pair<std::uint32_t, std::uint32_t>> closed;
-    PicturePlaces places(*arena_, [&](std::uint32_t part, std::uint32_t pictures) {
+    PicturePlaces places(arena_, [&](std::uint32_t part, std::uint32_t pictures) {
         closed.emplace_back(part, pictures);
     });
     std::uint64_t count = 0;
@@ -249,7 +203,7 @@ TEST_F(PicturesJobTest, HashesGreyPixels) {
     begin();
     constexpr std::uint32_t width = 90;
     constexpr std::uint32_t height = 50;
-    const std::span<std::uint8_t> pixels = arena_->part(2).subspan(128, width * height);
+    const std::span<std::uint8_t> pixels = arena_.part(2).subspan(128, width * height);
     for (std::size_t i = 0; i < pixels.size(); ++i) {
         pixels[i] = static_cast<std::uint8_t>(i * i % 251);
     }
@@ -324,14 +278,7 @@ TEST_F(PicturesJobTest, SaysWhyTheDeviceDecodesNoFiles) {
     }
     protocol::PicturesRequest wanted = request(protocol::DeviceUse::on);
     wanted.jpeg_files = 1;
-    send(Operation::begin_pictures, bytes_of(wanted));
-    ASSERT_TRUE(receive(Operation::ask_device));
-    const Descriptor leave(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    Answer().grant(1).end().send(backend_.number(), leave.number());
-    const auto ready = receive_one<protocol::DeviceReady>(Operation::result);
-    EXPECT_NE(ready.device[0], '\0') << ready.reason;
-    EXPECT_STREQ(ready.no_jpeg_files, "the backend opencl has no decoder of JPEGs");
-    send(Operation::arena, bytes_of(arena_->arena()), memory_.number());
+    EXPECT_STREQ(begin(wanted).no_jpeg_files, "the backend opencl has no decoder of JPEGs");
     EXPECT_EQ(end().pictures, 0U);
 }
 
@@ -351,23 +298,21 @@ TEST_F(PicturesJobTest, EndsAtAnArenaOfAnotherSize) {
     begin();
     protocol::Arena larger = test::arena_of(2 * arena_bytes, parts);
     larger.number = 2;
-    send(Operation::arena, bytes_of(larger), memory_.number());
-    engine_.join();
-    EXPECT_EQ(fault_, "an arena is not as large as it should be");
+    engine_.send(Operation::arena, bytes_of(larger), memory_.number());
+    EXPECT_EQ(engine_.fault(), "an arena is not as large as it should be");
 }
 
 TEST_F(PicturesJobTest, TellsThatThereIsNoDevice) {
     protocol::PicturesRequest wanted = request(protocol::DeviceUse::automatic);
     wanted.device.device_id = 77;
-    send(Operation::begin_pictures, bytes_of(wanted));
+    engine_.send(Operation::begin_pictures, bytes_of(wanted));
     const auto ready = receive_one<protocol::DeviceReady>(Operation::result);
     EXPECT_EQ(ready.device[0], '\0');
     EXPECT_NE(std::string(ready.reason).find("no device 77"), std::string::npos);
     EXPECT_EQ(end().holds_device, 0U);
     wanted.device.use = static_cast<std::uint32_t>(protocol::DeviceUse::on);
-    send(Operation::begin_pictures, bytes_of(wanted));
-    engine_.join();
-    EXPECT_EQ(fault_, "no device can be used");
+    engine_.send(Operation::begin_pictures, bytes_of(wanted));
+    EXPECT_EQ(engine_.fault(), "no device can be used");
 }
 
 } // namespace
