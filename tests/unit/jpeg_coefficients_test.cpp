@@ -4,14 +4,15 @@
 #include "codec/jpeg_coefficients.h"
 
 #include "codec/jpeg.h"
+#include "hard_jpegs.h"
 #include "made_image.h"
 #include "made_jpeg.h"
+#include "stored_jpeg.h"
 #include "test_size.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <map>
 
 namespace vamhash {
 namespace {
@@ -21,35 +22,27 @@ using test::stride;
 
 /// Tables and blocks as the layout says, by plain libjpeg.
 Bytes expected_bytes(const Bytes& image) {
-    jpeg_decompress_struct cinfo{};
-    jpeg_error_mgr errors{};
-    cinfo.err = jpeg_std_error(&errors);
-    errors.emit_message = [](j_common_ptr, int) {};
-    jpeg_create_decompress(&cinfo);
-    jpeg_mem_src(&cinfo, image.data(), image.size());
-    while (jpeg_read_header(&cinfo, FALSE) == JPEG_HEADER_TABLES_ONLY) {
-    }
-    jvirt_barray_ptr* const arrays = jpeg_read_coefficients(&cinfo);
     Bytes bytes;
-    const auto add = [&](const void* data, std::size_t size) {
-        const auto* const first = static_cast<const std::uint8_t*>(data);
-        bytes.insert(bytes.end(), first, first + size);
-    };
-    for (int i = 0; i < cinfo.num_components; ++i) {
-        const jpeg_component_info& component = cinfo.comp_info[i];
-        add(component.quant_table->quantval, sizeof(component.quant_table->quantval));
-        const JDIMENSION step = component.v_samp_factor;
-        const JDIMENSION across =
-            (component.width_in_blocks + component.h_samp_factor - 1) / component.h_samp_factor;
-        for (JDIMENSION row = 0; row < component.height_in_blocks; row += step) {
-            JBLOCKARRAY rows = cinfo.mem->access_virt_barray(reinterpret_cast<j_common_ptr>(&cinfo),
-                                                             arrays[i], row, step, FALSE);
-            for (JDIMENSION j = 0; j < step; ++j) {
-                add(rows[j], across * component.h_samp_factor * sizeof(JBLOCK));
+    test::with_coefficients(image, [&](jpeg_decompress_struct& cinfo, jvirt_barray_ptr* arrays) {
+        const auto add = [&](const void* data, std::size_t size) {
+            const auto* const first = static_cast<const std::uint8_t*>(data);
+            bytes.insert(bytes.end(), first, first + size);
+        };
+        for (int i = 0; i < cinfo.num_components; ++i) {
+            const jpeg_component_info& component = cinfo.comp_info[i];
+            add(component.quant_table->quantval, sizeof(component.quant_table->quantval));
+            const JDIMENSION step = component.v_samp_factor;
+            const JDIMENSION across =
+                (component.width_in_blocks + component.h_samp_factor - 1) / component.h_samp_factor;
+            for (JDIMENSION row = 0; row < component.height_in_blocks; row += step) {
+                JBLOCKARRAY rows = cinfo.mem->access_virt_barray(
+                    reinterpret_cast<j_common_ptr>(&cinfo), arrays[i], row, step, FALSE);
+                for (JDIMENSION j = 0; j < step; ++j) {
+                    add(rows[j], across * component.h_samp_factor * sizeof(JBLOCK));
+                }
             }
         }
-    }
-    jpeg_destroy_decompress(&cinfo);
+    });
     return bytes;
 }
 
@@ -101,15 +94,6 @@ bool is_taken_by(CoefficientReaders readers, const Bytes& image) {
     return take(image, {}, readers).layout.has_value();
 }
 
-JpegColour colour_of(J_COLOR_SPACE space) {
-    static const std::map<J_COLOR_SPACE, JpegColour> colours{{JCS_GRAYSCALE, JpegColour::grey},
-                                                             {JCS_YCbCr, JpegColour::ycc},
-                                                             {JCS_RGB, JpegColour::rgb},
-                                                             {JCS_CMYK, JpegColour::cmyk},
-                                                             {JCS_YCCK, JpegColour::ycck}};
-    return colours.at(space);
-}
-
 std::string name_of(const JpegShape& shape) {
     return (testing::Message() << shape.width << "x" << shape.height << " space " << shape.stored
                                << " sampling " << shape.h_sampling << "x" << shape.v_sampling << " "
@@ -145,7 +129,7 @@ void expect_taken(const JpegShape& shape) {
     ASSERT_TRUE(usual.layout.has_value());
     ASSERT_TRUE(usual.bytes == taken.bytes);
     JpegLayout expected{
-        .width = shape.width, .height = shape.height, .colour = colour_of(shape.stored)};
+        .width = shape.width, .height = shape.height, .colour = test::colour_of(shape.stored)};
     const int most_across = std::max(shape.h_sampling, shape.h_chroma);
     const int most_down = std::max(shape.v_sampling, shape.v_chroma);
     if (shape.stored != JCS_GRAYSCALE) {
@@ -179,7 +163,7 @@ JpegShape with_coding(JpegShape shape, unsigned number) {
     return shape;
 }
 
-constexpr std::array<std::array<int, 2>, 3> usual_samplings{{{1, 1}, {2, 1}, {2, 2}}};
+constexpr std::array<test::Sampling, 3> usual_samplings{{{1, 1}, {2, 1}, {2, 2}}};
 
 TEST(JpegCoefficients, EverySmallSize) {
     unsigned number = 0;
@@ -293,20 +277,9 @@ TEST(JpegCoefficients, LargeImage) {
     }
 }
 
-// More than a part of the data, with segments that end anywhere in it.
 TEST(JpegCoefficients, LargeImagesOfOneScan) {
-    for (const unsigned restart_mcus : {0U, 1U, 50U, 1000U, 5000U}) {
-        for (const auto& [h, v] : usual_samplings) {
-            for (const int quality : {80, 100}) {
-                ASSERT_NO_FATAL_FAILURE(expect_taken({.width = 1021,
-                                                      .height = 803,
-                                                      .h_sampling = h,
-                                                      .v_sampling = v,
-                                                      .quality = quality,
-                                                      .restart_mcus = restart_mcus,
-                                                      .noise = 200}));
-            }
-        }
+    for (const JpegShape& shape : test::large_shapes(usual_samplings)) {
+        ASSERT_NO_FATAL_FAILURE(expect_taken(shape));
     }
 }
 
@@ -326,18 +299,9 @@ TEST(JpegCoefficients, EveryQuality) {
     }
 }
 
-// No code but those of small DC differences is found in one look.
 TEST(JpegCoefficients, LongCodes) {
-    for (const auto& [h, v] : usual_samplings) {
-        for (const int quality : {20, 90, 100}) {
-            ASSERT_NO_FATAL_FAILURE(expect_taken({.width = 517,
-                                                  .height = 300,
-                                                  .h_sampling = h,
-                                                  .v_sampling = v,
-                                                  .quality = quality,
-                                                  .long_codes = true,
-                                                  .noise = 256}));
-        }
+    for (const JpegShape& shape : test::long_code_shapes(usual_samplings)) {
+        ASSERT_NO_FATAL_FAILURE(expect_taken(shape));
     }
 }
 
@@ -569,24 +533,16 @@ TEST(JpegCoefficients, CommittedImages) {
 
 /// One small image of each coding, colour and sampling.
 std::vector<Bytes> victims() {
-    std::vector<Bytes> images;
+    std::vector<JpegShape> shapes;
     for (unsigned number = 0; number < codings; ++number) {
         const auto& [h, v] = usual_samplings[number % usual_samplings.size()];
-        images.push_back(make_jpeg(with_coding(
-            {.width = 45, .height = 37, .h_sampling = h, .v_sampling = v, .quality = 50}, number)));
+        shapes.push_back(with_coding(
+            {.width = 45, .height = 37, .h_sampling = h, .v_sampling = v, .quality = 50}, number));
     }
-    images.push_back(make_jpeg({.width = 40,
-                                .height = 30,
-                                .pixels = JCS_GRAYSCALE,
-                                .stored = JCS_GRAYSCALE,
-                                .h_sampling = 1,
-                                .v_sampling = 1,
-                                .restart_mcus = 3}));
-    images.push_back(make_jpeg({.width = 40, .height = 30, .long_codes = true, .noise = 256}));
-    images.push_back(make_jpeg({.width = 40, .height = 30, .quality = 95, .restart_mcus = 2}));
-    images.push_back(make_jpeg(
-        {.width = 20, .height = 30, .pixels = JCS_CMYK, .stored = JCS_YCCK, .progressive = true}));
-    return images;
+    shapes.push_back({.width = 40, .height = 30, .quality = 95, .restart_mcus = 2});
+    shapes.push_back(
+        {.width = 20, .height = 30, .pixels = JCS_CMYK, .stored = JCS_YCCK, .progressive = true});
+    return test::victims_of(shapes);
 }
 
 TEST(JpegCoefficients, TruncatedAreLeft) {
@@ -642,29 +598,18 @@ void expect_harmless(const Bytes& image, Counts& counts) {
 
 TEST(JpegCoefficients, FlippedBits) {
     Counts counts;
-    for (const Bytes& image : victims()) {
-        for (std::size_t bit = 0; bit < image.size() * 8; bit += 3 * stride(image.size())) {
-            Bytes damaged = image;
-            damaged[bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
-            ASSERT_NO_FATAL_FAILURE(expect_harmless(damaged, counts)) << bit;
-        }
-    }
+    ASSERT_NO_FATAL_FAILURE(
+        test::flip_bits(victims(), 3, [&](const Bytes& image) { expect_harmless(image, counts); }));
     EXPECT_GT(counts.taken, sized(1000, 100));
     EXPECT_GT(counts.own, sized(1000, 50));
     EXPECT_GT(counts.left, sized(1000, 100));
 }
 
 TEST(JpegCoefficients, RandomDamage) {
-    std::mt19937 random(7);
-    const std::vector<Bytes> images = victims();
     Counts counts;
-    for (std::size_t round = 0; round < sized(10'000, 500); ++round) {
-        Bytes image = images[random() % images.size()];
-        for (unsigned i = 0; i <= random() % 4; ++i) {
-            image[random() % image.size()] = static_cast<std::uint8_t>(random());
-        }
-        ASSERT_NO_FATAL_FAILURE(expect_harmless(image, counts)) << round;
-    }
+    ASSERT_NO_FATAL_FAILURE(
+        test::damage_at_random(victims(), sized(10'000, 500),
+                               [&](const Bytes& image) { expect_harmless(image, counts); }));
     EXPECT_GT(counts.taken, sized(1000, 50));
     EXPECT_GT(counts.own, sized(1000, 20));
     EXPECT_GT(counts.left, sized(1000, 50));

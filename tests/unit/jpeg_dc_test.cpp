@@ -3,6 +3,7 @@
 #include "codec/jpeg_dc.h"
 
 #include "codec/jpeg.h"
+#include "hard_jpegs.h"
 #include "made_image.h"
 #include "made_jpeg.h"
 #include "test_size.h"
@@ -18,14 +19,8 @@ using test::stride;
 /// What decode_dc makes of an image, without the padding of its rows; nothing where it leaves it to
 /// libjpeg.
 std::optional<GreyPicture> dc_picture(const Bytes& image) {
-    jpeg_decompress_struct cinfo{};
-    jpeg_error_mgr errors{};
-    cinfo.err = jpeg_std_error(&errors);
-    jpeg_create_decompress(&cinfo);
-    jpeg_mem_src(&cinfo, image.data(), image.size());
-    jpeg_read_header(&cinfo, TRUE);
-    const std::optional<DcPicture> picture = decode_dc(cinfo);
-    jpeg_destroy_decompress(&cinfo);
+    std::optional<DcPicture> picture;
+    with_libjpeg(image, [&](jpeg_decompress_struct& cinfo) { picture = decode_dc(cinfo); });
     if (!picture) {
         return std::nullopt;
     }
@@ -62,7 +57,7 @@ JpegShape with_coding(JpegShape shape, unsigned number) {
     return shape;
 }
 
-constexpr std::array<std::array<int, 2>, 7> samplings{
+constexpr std::array<test::Sampling, 7> samplings{
     {{1, 1}, {2, 1}, {1, 2}, {2, 2}, {4, 1}, {1, 4}, {4, 2}}};
 
 TEST(JpegDc, EverySamplingAndQuality) {
@@ -127,35 +122,17 @@ TEST(JpegDc, SamplingFactorsWithCommonDivisors) {
     }
 }
 
-// More than a window of the data, with segments that end anywhere in it.
+constexpr std::array<test::Sampling, 2> some_samplings{{{1, 1}, {2, 2}}};
+
 TEST(JpegDc, LargeImages) {
-    for (const unsigned restart_mcus : {0U, 1U, 50U, 1000U, 5000U}) {
-        for (const auto& [h, v] : {std::pair{1, 1}, {2, 2}}) {
-            for (const int quality : {80, 100}) {
-                ASSERT_NO_FATAL_FAILURE(expect_taken({.width = 1021,
-                                                      .height = 803,
-                                                      .h_sampling = h,
-                                                      .v_sampling = v,
-                                                      .quality = quality,
-                                                      .restart_mcus = restart_mcus,
-                                                      .noise = 200}));
-            }
-        }
+    for (const JpegShape& shape : test::large_shapes(some_samplings)) {
+        ASSERT_NO_FATAL_FAILURE(expect_taken(shape));
     }
 }
 
-// No code but those of small DC differences is found in one look.
 TEST(JpegDc, LongCodes) {
-    for (const auto& [h, v] : {std::pair{1, 1}, {2, 2}}) {
-        for (const int quality : {20, 90, 100}) {
-            ASSERT_NO_FATAL_FAILURE(expect_taken({.width = 517,
-                                                  .height = 300,
-                                                  .h_sampling = h,
-                                                  .v_sampling = v,
-                                                  .quality = quality,
-                                                  .long_codes = true,
-                                                  .noise = 256}));
-        }
+    for (const JpegShape& shape : test::long_code_shapes(some_samplings)) {
+        ASSERT_NO_FATAL_FAILURE(expect_taken(shape));
     }
 }
 
@@ -247,23 +224,14 @@ void expect_same(const Bytes& image, Compared& compared) {
     }
 }
 
-/// Small images that have what can be damaged.
 std::vector<Bytes> victims() {
-    std::vector<Bytes> images;
+    std::vector<JpegShape> shapes;
     for (unsigned number = 0; number < 8; ++number) {
         const auto& [h, v] = samplings[number % samplings.size()];
-        images.push_back(make_jpeg(with_coding(
-            {.width = 61, .height = 43, .h_sampling = h, .v_sampling = v, .quality = 60}, number)));
+        shapes.push_back(with_coding(
+            {.width = 61, .height = 43, .h_sampling = h, .v_sampling = v, .quality = 60}, number));
     }
-    images.push_back(make_jpeg({.width = 40,
-                                .height = 30,
-                                .pixels = JCS_GRAYSCALE,
-                                .stored = JCS_GRAYSCALE,
-                                .h_sampling = 1,
-                                .v_sampling = 1,
-                                .restart_mcus = 3}));
-    images.push_back(make_jpeg({.width = 40, .height = 30, .long_codes = true, .noise = 256}));
-    return images;
+    return test::victims_of(shapes);
 }
 
 TEST(JpegDc, CutAnywhere) {
@@ -282,13 +250,8 @@ TEST(JpegDc, CutAnywhere) {
 
 TEST(JpegDc, FlippedBits) {
     Compared compared;
-    for (const Bytes& image : victims()) {
-        for (std::size_t bit = 0; bit < image.size() * 8; bit += 5 * stride(image.size())) {
-            Bytes damaged = image;
-            damaged[bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
-            ASSERT_NO_FATAL_FAILURE(expect_same(damaged, compared)) << bit;
-        }
-    }
+    ASSERT_NO_FATAL_FAILURE(
+        test::flip_bits(victims(), 5, [&](const Bytes& image) { expect_same(image, compared); }));
     EXPECT_GT(compared.good, sized(1000, 100));
     EXPECT_GT(compared.bad, sized(1000, 100));
 }
@@ -311,16 +274,9 @@ TEST(JpegDc, BytesThatAreTooMany) {
 }
 
 TEST(JpegDc, RandomDamage) {
-    std::mt19937 random(7);
-    const std::vector<Bytes> images = victims();
     Compared compared;
-    for (std::size_t round = 0; round < sized(20'000, 500); ++round) {
-        Bytes image = images[random() % images.size()];
-        for (unsigned i = 0; i <= random() % 4; ++i) {
-            image[random() % image.size()] = static_cast<std::uint8_t>(random());
-        }
-        ASSERT_NO_FATAL_FAILURE(expect_same(image, compared)) << round;
-    }
+    ASSERT_NO_FATAL_FAILURE(test::damage_at_random(
+        victims(), sized(20'000, 500), [&](const Bytes& image) { expect_same(image, compared); }));
     EXPECT_GT(compared.good, sized(1000, 100));
     EXPECT_GT(compared.bad, sized(1000, 100));
 }

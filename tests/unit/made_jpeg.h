@@ -109,26 +109,38 @@ inline Bytes make_jpeg(const JpegShape& shape) {
     return image;
 }
 
-/// Decodes plainly with libjpeg: the pixels in a colour space, scaled by 1/scale.
-inline Bytes plain_decode(const Bytes& image, J_COLOR_SPACE space, unsigned scale = 1) {
+/// Calls with libjpeg's state of an image whose header it has read, and maybe tables before that.
+/// libjpeg's own errors end the test program.
+template <typename Call>
+void with_libjpeg(const Bytes& image, const Call& call) {
     jpeg_decompress_struct cinfo{};
     jpeg_error_mgr errors{};
     cinfo.err = jpeg_std_error(&errors);
+    errors.emit_message = [](j_common_ptr, int) {};
     jpeg_create_decompress(&cinfo);
     jpeg_mem_src(&cinfo, image.data(), image.size());
-    jpeg_read_header(&cinfo, TRUE);
-    cinfo.out_color_space = space;
-    cinfo.scale_num = 1;
-    cinfo.scale_denom = scale;
-    jpeg_start_decompress(&cinfo);
-    const std::size_t stride =
-        std::size_t{cinfo.output_width} * static_cast<std::size_t>(components_of(space));
-    Bytes pixels(stride * cinfo.output_height);
-    while (cinfo.output_scanline < cinfo.output_height) {
-        JSAMPROW line = pixels.data() + stride * cinfo.output_scanline;
-        jpeg_read_scanlines(&cinfo, &line, 1);
+    while (jpeg_read_header(&cinfo, FALSE) == JPEG_HEADER_TABLES_ONLY) {
     }
+    call(cinfo);
     jpeg_destroy_decompress(&cinfo);
+}
+
+/// Decodes plainly with libjpeg: the pixels in a colour space, scaled by 1/scale.
+inline Bytes plain_decode(const Bytes& image, J_COLOR_SPACE space, unsigned scale = 1) {
+    Bytes pixels;
+    with_libjpeg(image, [&](jpeg_decompress_struct& cinfo) {
+        cinfo.out_color_space = space;
+        cinfo.scale_num = 1;
+        cinfo.scale_denom = scale;
+        jpeg_start_decompress(&cinfo);
+        const std::size_t stride =
+            std::size_t{cinfo.output_width} * static_cast<std::size_t>(components_of(space));
+        pixels.resize(stride * cinfo.output_height);
+        while (cinfo.output_scanline < cinfo.output_height) {
+            JSAMPROW line = pixels.data() + stride * cinfo.output_scanline;
+            jpeg_read_scanlines(&cinfo, &line, 1);
+        }
+    });
     return pixels;
 }
 

@@ -20,8 +20,8 @@ struct StoredJpeg {
     Bytes bytes;
 };
 
-inline JpegColour colour_of(const jpeg_decompress_struct& cinfo) {
-    switch (cinfo.jpeg_color_space) {
+inline JpegColour colour_of(J_COLOR_SPACE space) {
+    switch (space) {
     case JCS_GRAYSCALE:
         return JpegColour::grey;
     case JCS_YCbCr:
@@ -31,7 +31,7 @@ inline JpegColour colour_of(const jpeg_decompress_struct& cinfo) {
     case JCS_CMYK:
         return JpegColour::cmyk;
     default:
-        EXPECT_EQ(cinfo.jpeg_color_space, JCS_YCCK);
+        EXPECT_EQ(space, JCS_YCCK);
         return JpegColour::ycck;
     }
 }
@@ -39,15 +39,10 @@ inline JpegColour colour_of(const jpeg_decompress_struct& cinfo) {
 /// Opens a JPEG for a call, with its coefficients.
 template <typename Call>
 void with_coefficients(const Bytes& image, const Call& call) {
-    jpeg_decompress_struct cinfo{};
-    jpeg_error_mgr errors{};
-    cinfo.err = jpeg_std_error(&errors);
-    jpeg_create_decompress(&cinfo);
-    jpeg_mem_src(&cinfo, image.data(), image.size());
-    jpeg_read_header(&cinfo, TRUE);
-    jvirt_barray_ptr* const blocks = jpeg_read_coefficients(&cinfo);
-    call(cinfo, blocks);
-    jpeg_destroy_decompress(&cinfo);
+    with_libjpeg(image, [&](jpeg_decompress_struct& cinfo) {
+        jvirt_barray_ptr* const blocks = jpeg_read_coefficients(&cinfo);
+        call(cinfo, blocks);
+    });
 }
 
 /// The coefficients of a JPEG. Blocks that are not the component's own are noise.
@@ -56,7 +51,7 @@ inline StoredJpeg stored_jpeg(const Bytes& image) {
     with_coefficients(image, [&](jpeg_decompress_struct& cinfo, jvirt_barray_ptr* blocks) {
         stored.layout.width = cinfo.image_width;
         stored.layout.height = cinfo.image_height;
-        stored.layout.colour = colour_of(cinfo);
+        stored.layout.colour = colour_of(cinfo.jpeg_color_space);
         for (int i = 0; i < cinfo.num_components; ++i) {
             const jpeg_component_info& component = cinfo.comp_info[i];
             stored.layout.sampling.at(i) = {
