@@ -24,17 +24,8 @@ using test::MaybeHashes;
 using test::PictureBatch;
 using test::Sizes;
 
-class DeviceHasherTest : public testing::Test {
+class DeviceHasherTest : public test::TestedDevices {
   protected:
-    static void SetUpTestSuite() { devices = test::open_tested_devices(); }
-    static void TearDownTestSuite() { devices.clear(); }
-
-    void SetUp() override {
-        if (devices.empty()) {
-            GTEST_SKIP() << "there is no device, not even PoCL's";
-        }
-    }
-
     // Hashes pictures of these sizes in one batch.
     static void compare(const Sizes& sizes, std::uint32_t wanted = hash_all) {
         const PictureBatch batch(sizes, wanted);
@@ -48,11 +39,7 @@ class DeviceHasherTest : public testing::Test {
             EXPECT_EQ(device->take_peak_bytes(), 0U) << "all is released";
         }
     }
-
-    static std::vector<std::unique_ptr<Device>> devices;
 };
-
-std::vector<std::unique_ptr<Device>> DeviceHasherTest::devices;
 
 TEST_F(DeviceHasherTest, HashesSmallPictures) {
     Sizes sizes;

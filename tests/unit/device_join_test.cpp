@@ -79,17 +79,8 @@ Pairs join(DeviceJoin& device_join, const Scheme& scheme, int threshold, bool se
     return pairs;
 }
 
-class DeviceJoinTest : public testing::Test {
+class DeviceJoinTest : public vamhash::test::TestedDevices {
   protected:
-    static void SetUpTestSuite() { devices = vamhash::test::open_tested_devices(); }
-    static void TearDownTestSuite() { devices.clear(); }
-
-    void SetUp() override {
-        if (devices.empty()) {
-            GTEST_SKIP() << "there is no device, not even PoCL's";
-        }
-    }
-
     static void compare(const Codes& codes, const Scheme& scheme, int threshold,
                         const DeviceJoin::Sizes& sizes = {}) {
         const Pairs expected = brute_force(codes, codes, true, threshold);
@@ -101,11 +92,7 @@ class DeviceJoinTest : public testing::Test {
             EXPECT_GE(device_join.candidates(), found.size());
         }
     }
-
-    static std::vector<std::unique_ptr<Device>> devices;
 };
-
-std::vector<std::unique_ptr<Device>> DeviceJoinTest::devices;
 
 TEST_F(DeviceJoinTest, KnowsItsDevices) {
     for (const auto& device : devices) {

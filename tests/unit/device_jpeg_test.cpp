@@ -115,17 +115,8 @@ std::vector<JpegShape> kinds() {
     return shapes;
 }
 
-class DeviceJpegTest : public testing::Test {
+class DeviceJpegTest : public test::TestedDevices {
   protected:
-    static void SetUpTestSuite() { devices = test::open_tested_devices(); }
-    static void TearDownTestSuite() { devices.clear(); }
-
-    void SetUp() override {
-        if (devices.empty()) {
-            GTEST_SKIP() << "there is no device, not even PoCL's";
-        }
-    }
-
     // All that is expected is there.
     static void compare(const Jpegs& jpegs) {
         for (const auto& device : devices) {
@@ -155,11 +146,7 @@ class DeviceJpegTest : public testing::Test {
         }
         return count;
     }
-
-    static std::vector<std::unique_ptr<Device>> devices;
 };
-
-std::vector<std::unique_ptr<Device>> DeviceJpegTest::devices;
 
 TEST_F(DeviceJpegTest, HashesAllSmallSizesOfEveryKind) {
     const std::uint32_t step = test::is_small() ? 9 : 1;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <gtest/gtest.h>
 #include <memory>
 #include <vector>
 
@@ -30,5 +31,20 @@ inline std::vector<std::unique_ptr<Device>> open_tested_devices() {
     }
     return devices;
 }
+
+/// Tests that run on all of them, and are skipped where there is none.
+class TestedDevices : public testing::Test {
+  protected:
+    static void SetUpTestSuite() { devices = open_tested_devices(); }
+    static void TearDownTestSuite() { devices.clear(); }
+
+    void SetUp() override {
+        if (devices.empty()) {
+            GTEST_SKIP() << "there is no device, not even PoCL's";
+        }
+    }
+
+    static inline std::vector<std::unique_ptr<Device>> devices;
+};
 
 } // namespace vamhash::test
