@@ -2,6 +2,7 @@
 // every instruction set of this machine, by counts and checksums that no order changes.
 #include "join/similar_pairs.h"
 
+#include "join_data.h"
 #include "test_size.h"
 
 #include <gtest/gtest.h>
@@ -21,33 +22,14 @@
 namespace vamhash {
 namespace {
 
+using test::Answer;
+using test::Column;
+using test::planted_codes;
 using test::sized;
 using test::thinned;
-using Column = std::vector<std::uint64_t>;
+using test::uniform_codes;
 
 constexpr int largest_threshold = 64;
-
-std::uint64_t mix(std::uint64_t x) {
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-    x = (x ^ x >> 27) * 0x94d049bb133111eb;
-    return x ^ x >> 31;
-}
-
-// Pairs by their number and a sum over them.
-struct Answer {
-    std::uint64_t pairs = 0;
-    std::uint64_t sum = 0;
-
-    void add(std::uint64_t a, std::uint64_t b, std::uint64_t distance) {
-        ++pairs;
-        sum += mix(mix(a << 32 | b) + distance);
-    }
-    bool operator==(const Answer&) const = default;
-};
-
-std::ostream& operator<<(std::ostream& out, const Answer& answer) {
-    return out << answer.pairs << " pairs, sum " << answer.sum;
-}
 
 // The answers to all thresholds, by a double loop.
 std::array<Answer, largest_threshold + 1> naive_answers(const Column& codes) {
@@ -67,10 +49,9 @@ std::array<Answer, largest_threshold + 1> naive_answers(const Column& codes) {
 
 Answer join(const std::vector<Column>& columns, const std::vector<int>& thresholds,
             const JoinOptions& options) {
-    const std::vector<std::span<const std::uint64_t>> spans(columns.begin(), columns.end());
     Answer answer;
     bool ordered = true;
-    similar_pairs(spans, thresholds, options, [&](std::span<const Pair> batch) {
+    similar_pairs(test::spans(columns), thresholds, options, [&](std::span<const Pair> batch) {
         for (const Pair& pair : batch) {
             ordered = ordered && pair.a < pair.b;
             answer.add(pair.a, pair.b, pair.distance);
@@ -80,39 +61,9 @@ Answer join(const std::vector<Column>& columns, const std::vector<int>& threshol
     return answer;
 }
 
-Column uniform_codes(std::size_t rows, unsigned seed) {
-    std::mt19937_64 random(seed);
-    Column codes(rows);
-    std::generate(codes.begin(), codes.end(), [&] { return random(); });
-    return codes;
-}
-
-// Uniform codes, of which a share is an earlier one with 0 to 16 bits changed.
-Column planted_codes(std::size_t rows, unsigned seed, double share) {
-    std::mt19937_64 random(seed);
-    Column codes = uniform_codes(rows, seed + 1);
-    for (std::size_t row = 1; row < rows; ++row) {
-        if (std::generate_canonical<double, 53>(random) < share) {
-            codes[row] = codes[random() % row];
-            for (std::uint64_t flips = random() % 17; flips > 0; --flips) {
-                codes[row] ^= 1ULL << random() % 64;
-            }
-        }
-    }
-    return codes;
-}
-
-// Planted codes, of which 30 % are one of 50 values.
+// Of which 30 % are one of 50 values.
 Column skewed_codes(std::size_t rows, unsigned seed) {
-    std::mt19937_64 random(seed);
-    const Column heavy = planted_codes(50, seed + 2, 0.5);
-    Column codes = planted_codes(rows, seed, 0.05);
-    for (std::uint64_t& code : codes) {
-        if (random() % 10 < 3) {
-            code = heavy[random() % heavy.size()];
-        }
-    }
-    return codes;
+    return test::skewed_codes(rows, seed, 30, 50);
 }
 
 // Difference hashes of smooth pictures of 9 x 8 pixels: sums of waves, the longer the stronger.
@@ -185,7 +136,7 @@ std::vector<int> up_to_16() {
 
 TEST(BlockJoin, EveryThresholdUpTo16) {
     expect_exact("uniform", uniform_codes(5000, 1), up_to_16());
-    expect_exact("planted", planted_codes(5000, 2, 0.5), up_to_16());
+    expect_exact("planted", planted_codes(5000, 2, 2), up_to_16());
     expect_exact("skewed", skewed_codes(5000, 3), up_to_16());
     expect_exact("smooth", smooth_codes(4500, 4), up_to_16());
     expect_exact("counting", counting_codes(1500), up_to_16());
@@ -195,7 +146,7 @@ TEST(BlockJoin, EveryThresholdUpTo16) {
 TEST(BlockJoin, LargeThresholds) {
     for (const int threshold : thinned<int>({20, 32, 63, 64})) {
         expect_exact("uniform", uniform_codes(1200, 5), {threshold});
-        expect_exact("planted", planted_codes(1200, 6, 0.5), {threshold});
+        expect_exact("planted", planted_codes(1200, 6, 2), {threshold});
         expect_exact("skewed", skewed_codes(1200, 7), {threshold});
         expect_exact("smooth", smooth_codes(1200, 8), {threshold});
         expect_exact("equal", Column(300, 0), {threshold});
@@ -203,7 +154,7 @@ TEST(BlockJoin, LargeThresholds) {
 }
 
 TEST(BlockJoin, MoreRows) {
-    expect_exact("planted", planted_codes(sized(20000), 9, 0.05), {0, 2, 5, 7, 8, 10});
+    expect_exact("planted", planted_codes(sized(20000), 9, 20), {0, 2, 5, 7, 8, 10});
     expect_exact("skewed", skewed_codes(sized(20000), 10), {0, 5, 8});
     expect_exact("smooth", smooth_codes(sized(12000), 11), {0, 2, 5});
 }
@@ -211,7 +162,7 @@ TEST(BlockJoin, MoreRows) {
 TEST(BlockJoin, FewRows) {
     for (const std::size_t rows : {0, 1, 2, 3, 5, 8, 9, 16, 17, 33, 100}) {
         for (const int threshold : {0, 1, 3, 7, 8, 16, 64}) {
-            expect_exact("planted", planted_codes(rows, 12, 0.5), {threshold});
+            expect_exact("planted", planted_codes(rows, 12, 2), {threshold});
         }
     }
 }
@@ -251,7 +202,7 @@ TEST(BlockJoin, HundredThousandRows) {
 }
 
 TEST(BlockJoin, SeveralColumns) {
-    const Column planted = planted_codes(6000, 18, 0.5);
+    const Column planted = planted_codes(6000, 18, 2);
     Column near = planted;
     std::mt19937_64 random(19);
     for (std::uint64_t& code : near) {
