@@ -4,6 +4,8 @@
 #include "join/similar_groups.h"
 #include "join/similar_pairs.h"
 
+#include "join_data.h"
+
 #include <gtest/gtest.h>
 
 #ifdef VAMHASH_FAISS
@@ -33,7 +35,8 @@
 namespace vamhash {
 namespace {
 
-using Column = std::vector<std::uint64_t>;
+using test::Column;
+using test::spans;
 using Triple = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;
 
 #ifdef VAMHASH_FAISS
@@ -44,24 +47,9 @@ constexpr bool built = false;
 
 constexpr std::size_t rows_for_threads = 4096 + 5; // more than one thread is used from 4097
 
-// Uniform codes, of which half are an earlier one with 0 to 16 bits changed.
+// Half of them are an earlier one with 0 to 16 bits changed.
 Column planted_codes(std::size_t rows, unsigned seed) {
-    std::mt19937_64 random(seed);
-    Column codes(rows);
-    for (std::size_t row = 0; row < rows; ++row) {
-        codes[row] = random();
-        if (row > 0 && random() % 2 == 0) {
-            codes[row] = codes[random() % row];
-            for (std::uint64_t flips = random() % 17; flips > 0; --flips) {
-                codes[row] ^= 1ULL << random() % 64;
-            }
-        }
-    }
-    return codes;
-}
-
-std::vector<std::span<const std::uint64_t>> spans(const std::vector<Column>& columns) {
-    return {columns.begin(), columns.end()};
+    return test::planted_codes(rows, seed, 2);
 }
 
 // The pairs of one set, or of two.
