@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <optional>
 
@@ -212,6 +213,14 @@ class RequestArena {
     /// None before ARENA. On any thread.
     [[nodiscard]] PicturePlaces* places() const { return shown_; }
 
+    /// Does something with the places, if there are any.
+    template <typename Action>
+    void with_places(const Action& action) const {
+        if (PicturePlaces* const there = places()) {
+            std::invoke(action, *there);
+        }
+    }
+
   private:
     std::unique_ptr<MappedArena>& held_;
     RecordSender& sender_;
@@ -230,11 +239,7 @@ class ImagesRequestReader {
     ImagesRequestReader(const ImagesRequestReader&) = delete;
     ImagesRequestReader& operator=(const ImagesRequestReader&) = delete;
     /// Workers may wait for room in the arena, of which only the reader would hear.
-    ~ImagesRequestReader() {
-        if (arena_.places() != nullptr) {
-            arena_.places()->let_go();
-        }
-    }
+    ~ImagesRequestReader() { arena_.with_places(&PicturePlaces::let_go); }
 
     /// Reads the images up to END.
     void read() {
@@ -271,9 +276,7 @@ void ImagesRequestReader::read_frame(Operation operation, const protocol::FrameH
         arena_.read(channel_, frame);
     } else if (operation == Operation::free_part) {
         const auto part = channel_.read_struct<protocol::ArenaPart>(frame);
-        if (arena_.places() != nullptr) {
-            arena_.places()->free(part.part);
-        }
+        arena_.with_places([&](PicturePlaces& places) { places.free(part.part); });
     } else {
         throw ChannelError("a request for many images has another frame");
     }
@@ -296,9 +299,7 @@ bool ImagesRequestReader::with_memory(const Action& action) {
             action();
             return true;
         } catch (const std::bad_alloc&) {
-            if (arena_.places() != nullptr) {
-                arena_.places()->let_go();
-            }
+            arena_.with_places(&PicturePlaces::let_go);
             if (!workers_.await_one()) {
                 return false;
             }
@@ -389,11 +390,7 @@ void answer_images(Channel& channel, const protocol::FrameHeader& begin,
             arena.places()->put(picture->place);
         }
     };
-    const auto note_idle = [&] {
-        if (arena.places() != nullptr) {
-            arena.places()->note_idle();
-        }
-    };
+    const auto note_idle = [&] { arena.with_places(&PicturePlaces::note_idle); };
     ImageWorkersReport report;
     {
         ImageWorkers workers(request.threads, hash, take, note_idle);
