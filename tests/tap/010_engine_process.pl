@@ -305,12 +305,9 @@ SKIP:
 # 5. Output.
 {
 	my $directory = private_library();
-	write_file("$directory/vamhash-engine",
+	install_engine($directory,
 		"#!/bin/sh\necho written to output\necho written to the error output >&2\nexit 3\n");
-	my $private = PostgreSQL::Test::Cluster->new('private');
-	$private->init;
-	$private->start;
-	create_in_private_library($private, $directory);
+	my $private = start_private_node('private', $directory);
 	my $session = VamhashTest::Session->new($private);
 	like(
 		$session->error('SELECT dhash(' . sql_bytea(rising_png()) . ')'),

@@ -24,23 +24,9 @@ my $joined = '2-3 4-5';
 my $directory = private_library();
 my $engine_file = "$directory/vamhash-engine";
 my $good_engine = slurp_file($engine_file);
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', 'fsync = off');
-$node->start;
-create_in_private_library($node, $directory);
+my $node = start_private_node('main', $directory);
 picture_table($node);
 create_hashes($node);
-
-# Puts another program in the place of the engine.
-sub install_engine
-{
-	my ($content, $mode) = @_;
-	unlink $engine_file;
-	write_file($engine_file, $content);
-	chmod defined $mode ? $mode : 0755, $engine_file;
-	return;
-}
 
 # Kills a session's idle engines; returns when they are dead, so that the next call must notice.
 sub kill_engines
@@ -167,7 +153,7 @@ foreach my $case (
 {
 	my ($what, $content, $mode, $error, $sqlstate) = @$case;
 	$sqlstate = '38000' unless defined $sqlstate;
-	install_engine($content, $mode);
+	install_engine($directory, $content, $mode);
 	like($lone->error($dhash), qr/^$sqlstate: the vamhash engine \(decode\) $error|^$sqlstate: $error/, $what);
 	is(scalar(engines_of($lone->pid)), 0, "$what: no process left");
 }
@@ -178,7 +164,7 @@ mkdir "$directory/real";
 chmod 0755, write_file("$directory/real/vamhash-engine", $good_engine);
 foreach my $killed (2, 1000)
 {
-	install_engine(
+	install_engine($directory,
 		"#!/bin/sh\necho >>$directory/starts\n[ \$(wc -l <$directory/starts) -gt $killed ] || kill -KILL \$\$\n"
 		  . "exec $directory/real/vamhash-engine \"\$@\"\n");
 	foreach my $case ([ 'decode', $dhash, $right_dhash ], [ 'compute', $join, $joined ])
@@ -198,7 +184,7 @@ foreach my $killed (2, 1000)
 	kill_engines('KILL', $lone);
 }
 is(scalar(keys %{ descriptors($lone->pid) }), $descriptors - 1, 'nor a descriptor');
-install_engine($good_engine);
+install_engine($directory, $good_engine);
 is($lone->value($dhash), $right_dhash, 'put back, it works');
 $lone->quit;
 
@@ -401,12 +387,12 @@ sub hostile
 	my ($behaviour, $expected, $sql) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	write_file("$directory/behaviour", $behaviour);
-	install_engine($hostile_engine);
+	install_engine($directory, $hostile_engine);
 	my $hostile = VamhashTest::Session->new($node);
 	$hostile->value('SET statement_timeout = 300') if $expected =~ /57014/;
 	like($hostile->error($sql || $dhash), $expected, "hostile engine: $behaviour");
 	$hostile->value('RESET statement_timeout');
-	install_engine($good_engine);
+	install_engine($directory, $good_engine);
 	# An engine that reported an error properly was kept.
 	kill_engines('KILL', $hostile);
 	is($hostile->value("$dhash; $join"), "$right_dhash\n$joined", 'the next call works');
@@ -415,7 +401,7 @@ sub hostile
 }
 
 write_file("$directory/behaviour", 'honest');
-install_engine($hostile_engine);
+install_engine($directory, $hostile_engine);
 {
 	my $hostile = VamhashTest::Session->new($node);
 	is($hostile->value($dhash), '0' x 16, 'the hostile engine can speak the protocol');
@@ -546,7 +532,7 @@ hostile('groups, then an error', qr/^38000: enough$/, $groups);
 # The end of a backend ends even an engine that neither reads, nor answers, nor takes a signal.
 {
 	write_file("$directory/behaviour", 'never');
-	install_engine($hostile_engine);
+	install_engine($directory, $hostile_engine);
 	my $hostile = VamhashTest::Session->new($node);
 	$hostile->begin($dhash);
 	wait_for(sub { engines_of($hostile->pid) }) or die 'no engine was started';
@@ -559,7 +545,7 @@ hostile('groups, then an error', qr/^38000: enough$/, $groups);
 	is($hostile->value($dhash), '0' x 16, 'a hostile engine that answers once');
 	$hostile->quit;
 	ok(wait_for(sub { !engines_of($hostile->pid) }, 2), 'nor does an idle one');
-	install_engine($good_engine);
+	install_engine($directory, $good_engine);
 }
 
 # Idle engines end.

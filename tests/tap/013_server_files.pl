@@ -196,21 +196,7 @@ is( $session->value("SELECT string_agg(status, ' ' ORDER BY key) FROM hash_image
 
 # A link that is changed all the time leads outside never.
 write_file("$folder/out/other.png", falling_png());
-my $swapper = fork();
-die "fork: $!" unless defined $swapper;
-if ($swapper == 0)
-{
-	for (;;)
-	{
-		foreach my $target ("$root/picture.png", "$folder/out/other.png")
-		{
-			unlink "$root/new";
-			symlink $target, "$root/new";
-			rename "$root/new", "$root/swapped.png";
-		}
-		POSIX::_exit(0) if getppid() == 1;
-	}
-}
+my $swapper = start_link_swapper("$root/swapped.png", "$root/picture.png", "$folder/out/other.png");
 $session->value(
 	q{CREATE FUNCTION answer(path text) RETURNS text LANGUAGE plpgsql AS $$
 	BEGIN

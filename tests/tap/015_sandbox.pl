@@ -10,32 +10,18 @@ use Config;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
-use File::Copy;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use POSIX ();
 use Test::More;
 use VamhashTest;
 
-my ($misbehaving) = grep { -x } grep { defined } $ENV{VAMHASH_MISBEHAVING_ENGINE},
-  map { "$FindBin::RealBin/${_}vamhash-engine-misbehaving" } '', '../../build/test/tests/unit/';
-plan skip_all => 'needs vamhash-engine-misbehaving, built with the unit tests'
-  unless defined $misbehaving;
+my $misbehaving = misbehaving_engine();
 plan skip_all => 'needs /proc' unless -r '/proc/self/stat';
 
 my $directory = private_library();
-my $engine_file = "$directory/vamhash-engine";
-
-# Puts the misbehaving engine, or a program that starts it, in the place of the engine.
-sub install_engine
-{
-	my ($program) = @_;
-	unlink $engine_file;
-	if (defined $program) { write_file($engine_file, $program) }
-	else { copy($misbehaving, $engine_file) or die "could not copy $misbehaving: $!" }
-	chmod 0755, $engine_file;
-	return;
-}
+install_engine($directory, slurp_file($misbehaving));
+my $node = start_private_node('main', $directory);
 
 # What became of a misdeed: "22V02: done", or the error.
 sub outcome
@@ -44,21 +30,7 @@ sub outcome
 	return $of->error('SELECT dhash(' . misdeed($command) . ')') =~ s/\n\z//r;
 }
 
-install_engine();
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', 'fsync = off');
-$node->start;
-create_in_private_library($node, $directory);
 my $right = 'SELECT dhash(' . sql_bytea(rising_png()) . ')';
-
-# An image that says what to do, as an SQL literal.
-sub misdeed
-{
-	my ($command) = @_;
-	return sql_bytea("MISBEHAVE\n$command");
-}
-
 my $session = VamhashTest::Session->new($node);
 is($session->value($right), $right_dhash, 'the engine hashes');
 unlike(slurp_file($node->logfile), qr/is not complete: it has none/, 'in a sandbox')
@@ -228,8 +200,7 @@ SKIP:
 	skip 'system calls of this architecture', 8 unless $calls;
 	my (undef, $prctl, $seccomp, $landlock) = @$calls;
 	mkdir "$directory/real";
-	copy($misbehaving, "$directory/real/vamhash-engine") or die "could not copy: $!";
-	chmod 0755, "$directory/real/vamhash-engine";
+	install_engine("$directory/real", slurp_file($misbehaving));
 	my $log_position = 0;
 	foreach my $case (
 		[ 'without Landlock', [$landlock], 'seccomp', 'EPERM' ],
@@ -238,7 +209,7 @@ SKIP:
 	{
 		my ($what, $denied, $has, $outcome) = @$case;
 		my $numbers = join ', ', @$denied;
-		install_engine(<<"END");
+		install_engine($directory, <<"END");
 #!$Config{perlpath}
 use strict;
 use warnings;

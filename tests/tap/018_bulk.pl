@@ -9,7 +9,6 @@ use Config;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
-use File::Copy;
 use POSIX ();
 use Socket;
 use PostgreSQL::Test::Cluster;
@@ -18,39 +17,12 @@ use Test::More;
 use Time::HiRes qw(usleep);
 use VamhashTest;
 
-my ($misbehaving) = grep { -x } grep { defined } $ENV{VAMHASH_MISBEHAVING_ENGINE},
-  map { "$FindBin::RealBin/${_}vamhash-engine-misbehaving" } '', '../../build/test/tests/unit/';
-plan skip_all => 'needs vamhash-engine-misbehaving, built with the unit tests'
-  unless defined $misbehaving;
+my $misbehaving = misbehaving_engine();
 plan skip_all => 'needs /proc' unless -r '/proc/self/stat';
 
 my $directory = private_library();
-my $engine_file = "$directory/vamhash-engine";
-
-# Puts the misbehaving engine, or another program, in the place of the engine.
-sub install_engine
-{
-	my ($program) = @_;
-	unlink $engine_file;
-	if (defined $program) { write_file($engine_file, $program) }
-	else { copy($misbehaving, $engine_file) or die "could not copy $misbehaving: $!" }
-	chmod 0755, $engine_file;
-	return;
-}
-
-install_engine();
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', 'fsync = off');
-$node->start;
-create_in_private_library($node, $directory);
-
-# An image that says what to do, as an SQL literal.
-sub misdeed
-{
-	my ($command) = @_;
-	return sql_bytea("MISBEHAVE\n$command");
-}
+install_engine($directory, slurp_file($misbehaving));
+my $node = start_private_node('main', $directory);
 
 # Noise does not compress: a picture of so many bytes, more or less.
 sub noise_png
@@ -418,7 +390,7 @@ while (1)
 END
 
 {
-	install_engine($hostile_engine);
+	install_engine($directory, $hostile_engine);
 	my $hostile = VamhashTest::Session->new($node);
 	my $call = "SELECT string_agg(concat_ws(' ', key, status, message), ', ') FROM hash_images(ARRAY['a'::bytea, 'b'])";
 	my $behave = sub { write_file("$directory/behaviour", "$_[0]\n") };
@@ -470,12 +442,12 @@ END
 		  . "DETAIL:  child process exited with exit code 0\n",
 		'but not with any number of them');
 	$hostile->quit;
-	install_engine("#!/bin/sh\nexit 0\n");
+	install_engine($directory, "#!/bin/sh\nexit 0\n");
 	my $fresh = VamhashTest::Session->new($node);
 	like($fresh->error(outcome(3)), qr/^38000: the vamhash engine \(decode\) ended unexpectedly\n/,
 		'an engine that does not begin');
 	$fresh->quit;
-	install_engine();
+	install_engine($directory, slurp_file($misbehaving));
 }
 is($session->value(outcome(3)), '3||3', 'the session goes on');
 $session->quit;

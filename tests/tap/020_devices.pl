@@ -20,17 +20,12 @@ plan skip_all => 'needs /proc' unless -r '/proc/self/stat';
 plan skip_all => 'knows recvmsg() by its number on x86-64 and ARM' unless $Config{archname} =~ /^(x86_64|aarch64)/;
 
 my $directory = private_library();
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "fsync = off\nrestart_after_crash = on\nvamhash.max_gpu_engines = 1");
-$node->start;
-create_in_private_library($node, $directory);
+my $node = start_private_node('main', $directory, "restart_after_crash = on\nvamhash.max_gpu_engines = 1");
 my $version = $node->safe_psql('postgres', 'SELECT vamhash_version()');
 
 # The engine does what the file `behaviour` says, and writes what it was told, and when it asked for a
 # device, into the file `told`. It finds no pairs. Rows are 8 bytes, of one hash.
-unlink "$directory/vamhash-engine";
-write_file("$directory/vamhash-engine", <<"END" . <<'END');
+install_engine($directory, <<"END" . <<'END');
 #!$Config{perlpath}
 use lib '$FindBin::RealBin/lib';
 my \$version = '$version';
@@ -188,7 +183,6 @@ while (1)
 	give($behaviours{$behaviour}->($id, [ rows => $rows, right_rows => $right_rows ]));
 }
 END
-chmod 0755, "$directory/vamhash-engine";
 
 sub behave
 {

@@ -20,32 +20,12 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 use VamhashTest;
 
-my ($misbehaving) = grep { -x } grep { defined } $ENV{VAMHASH_MISBEHAVING_ENGINE},
-  map { "$FindBin::RealBin/${_}vamhash-engine-misbehaving" } '', '../../build/test/tests/unit/';
-plan skip_all => 'needs vamhash-engine-misbehaving, built with the unit tests'
-  unless defined $misbehaving;
+my $misbehaving = misbehaving_engine();
 plan skip_all => 'needs /proc' unless -r '/proc/self/stat';
 
 my $directory = private_library();
-my $engine_file = "$directory/vamhash-engine";
-
-# Puts the misbehaving engine, or another program, in the place of the engine.
-sub install_engine
-{
-	my ($program) = @_;
-	unlink $engine_file;
-	if (defined $program) { write_file($engine_file, $program) }
-	else { copy($misbehaving, $engine_file) or die "could not copy $misbehaving: $!" }
-	chmod 0755, $engine_file;
-	return;
-}
-
-install_engine();
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', 'fsync = off');
-$node->start;
-create_in_private_library($node, $directory);
+install_engine($directory, slurp_file($misbehaving));
+my $node = start_private_node('main', $directory);
 my $session = VamhashTest::Session->new($node);
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
@@ -154,21 +134,7 @@ is(scalar(grep { ($_ || '') eq $picture } values %{ descriptors($session->pid) }
 
 	# A link that is changed all the time leads outside never.
 	write_file("$folder/out/other.png", falling_png());
-	my $swapper = fork();
-	die "fork: $!" unless defined $swapper;
-	if ($swapper == 0)
-	{
-		for (;;)
-		{
-			foreach my $target ("$root/picture.png", "$folder/out/other.png")
-			{
-				unlink "$root/new";
-				symlink $target, "$root/new";
-				rename "$root/new", "$root/swapped.png";
-			}
-			POSIX::_exit(0) if getppid() == 1;
-		}
-	}
+	my $swapper = start_link_swapper("$root/swapped.png", "$root/picture.png", "$folder/out/other.png");
 	wait_for(sub { -l "$root/swapped.png" });
 	my $answers = $session->value("SELECT string_agg(DISTINCT concat_ws(' ', status, dhash), ', ')
 		FROM hash_image_files(" . array_of(("$root/swapped.png") x 3000) . ')');
@@ -314,11 +280,7 @@ is(files($picture), "ok $right_dhash", 'the next call works');
 
 # Few descriptors.
 {
-	my $poor = PostgreSQL::Test::Cluster->new('poor');
-	$poor->init;
-	$poor->append_conf('postgresql.conf', "fsync = off\nmax_files_per_process = 90");
-	$poor->start;
-	create_in_private_library($poor, $directory);
+	my $poor = start_private_node('poor', $directory, 'max_files_per_process = 90');
 	my $of_poor = VamhashTest::Session->new($poor);
 	is($of_poor->value(files_query(($picture) x 500)), join("\n", ("ok $right_dhash") x 500),
 		'a server of few descriptors');
@@ -382,7 +344,7 @@ while (1)
 }
 END
 {
-	install_engine($hostile_engine);
+	install_engine($directory, $hostile_engine);
 	my $hostile = VamhashTest::Session->new($node);
 	my $call = files_query($picture);
 	my $behave = sub { write_file("$directory/behaviour", "$_[0]\n") };
@@ -411,7 +373,7 @@ END
 	like($hostile->error($call), qr/^38000: the vamhash engine \(open\) ended 4 times without an answer\n/,
 		'one that ends');
 	$hostile->quit;
-	install_engine();
+	install_engine($directory, slurp_file($misbehaving));
 }
 is(files($picture), "ok $right_dhash", 'the session goes on');
 $opener = opener_of($session);

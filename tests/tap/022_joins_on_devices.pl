@@ -21,11 +21,7 @@ plan skip_all => 'built without a backend for devices'
 # A private library, whose plugins can be taken away.
 my $directory = private_library();
 copy_device_plugins($directory);
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "fsync = off\nvamhash.max_gpu_engines = 1");
-$node->start;
-create_in_private_library($node, $directory);
+my $node = start_private_node('main', $directory, 'vamhash.max_gpu_engines = 1');
 my $device = usable_device($node);
 plan skip_all => 'no device is usable, not even PoCL\'s' unless defined $device;
 

@@ -9,31 +9,21 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
-use File::Copy;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 use VamhashTest;
 
-my ($misbehaving) = grep { -x } grep { defined } $ENV{VAMHASH_MISBEHAVING_ENGINE},
-  map { "$FindBin::RealBin/${_}vamhash-engine-misbehaving" } '', '../../build/test/tests/unit/';
-plan skip_all => 'needs vamhash-engine-misbehaving, built with the unit tests'
-  unless defined $misbehaving;
+my $misbehaving = misbehaving_engine();
 plan skip_all => 'needs /proc' unless -r '/proc/self/stat';
 plan skip_all => 'built without a backend for devices'
   unless grep { -e VamhashTest::library_directory() . "/vamhash_$_.so" } 'opencl', 'cuda';
 
 my $directory = private_library();
 copy_device_plugins($directory);
-unlink "$directory/vamhash-engine";
-copy($misbehaving, "$directory/vamhash-engine") or die "could not copy $misbehaving: $!";
-chmod 0755, "$directory/vamhash-engine";
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "fsync = off\nvamhash.max_gpu_engines = 1\nvamhash.threads = 2");
-$node->start;
-create_in_private_library($node, $directory);
+install_engine($directory, slurp_file($misbehaving));
+my $node = start_private_node('main', $directory, "vamhash.max_gpu_engines = 1\nvamhash.threads = 2");
 my $device = usable_device($node);
 plan skip_all => 'no device is usable, not even PoCL\'s' unless defined $device;
 
@@ -300,9 +290,7 @@ is( $other->value(q{SET vamhash.gpu = auto; SELECT count(*) FROM hash_query('SEL
 $other->quit;
 
 # The engine as it is installed, whose devices may have no such decoder.
-copy(VamhashTest::library_directory() . '/vamhash-engine', "$directory/engine") or die "could not copy: $!";
-chmod 0755, "$directory/engine";
-rename "$directory/engine", "$directory/vamhash-engine" or die "could not replace the engine: $!";
+install_engine($directory, slurp_file(library_directory() . '/vamhash-engine'));
 SKIP:
 {
 	skip 'a device of CUDA may have nvJPEG', 3 if $device =~ /^cuda/;

@@ -20,11 +20,7 @@ plan skip_all => 'needs /proc' unless -r '/proc/self/stat';
 plan skip_all => 'knows recvmsg() by its number on x86-64 and ARM' unless $Config{archname} =~ /^(x86_64|aarch64)/;
 
 my $directory = private_library();
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "fsync = off\nvamhash.gpu_min_images = 1\nvamhash.max_gpu_engines = 1");
-$node->start;
-create_in_private_library($node, $directory);
+my $node = start_private_node('main', $directory, "vamhash.gpu_min_images = 1\nvamhash.max_gpu_engines = 1");
 my $version = $node->safe_psql('postgres', 'SELECT vamhash_version()');
 
 # The real engine, with its plugins beside it, is in a folder of its own.
@@ -34,7 +30,7 @@ copy_device_plugins("$directory/real");
 
 # In a role of which there is a file, decode or compute, the engine does what that says; in another one
 # it is the real engine.
-write_file("$directory/vamhash-engine", <<"END" . <<'END');
+install_engine($directory, <<"END" . <<'END');
 #!$Config{perlpath}
 BEGIN
 {
@@ -454,7 +450,6 @@ sub decode
 
 $role eq 'compute' ? compute() : decode();
 END
-chmod 0755, "$directory/vamhash-engine";
 
 # Says what the engines are to do; a role without a behaviour has the real one.
 sub behave

@@ -11,6 +11,8 @@ use warnings FATAL => 'all';
 use Compress::Zlib;
 use Exporter 'import';
 use File::Copy;
+use FindBin;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -20,7 +22,8 @@ our @EXPORT = qw(
   $right_dhash $right_ahash $left_dhash $left_ahash
   grey_png rising_png falling_png huge_png
   sql_bytea write_file picture_table create_hashes $long_join
-  start_node library_directory private_library create_in_private_library
+  start_node library_directory private_library start_private_node
+  install_engine misbehaving_engine misdeed start_link_swapper
   copy_device_plugins usable_device
   engines_of stray_engines process_stat process_ended process_status descriptors
   wait_for seconds_of
@@ -148,14 +151,22 @@ sub create_hashes
 	return;
 }
 
-# A started server with the extension in it.
-sub start_node
+# A started server.
+sub start_server
 {
 	my ($name, $settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init;
 	$node->append_conf('postgresql.conf', "fsync = off\n" . ($settings || ''));
 	$node->start;
+	return $node;
+}
+
+# A started server with the extension in it.
+sub start_node
+{
+	my ($name, $settings) = @_;
+	my $node = start_server($name, $settings);
 	$node->safe_psql('postgres', 'CREATE EXTENSION vamhash');
 	return $node;
 }
@@ -179,6 +190,62 @@ sub private_library
 		chmod 0755, "$directory/$file";
 	}
 	return $directory;
+}
+
+# A started server with the extension's objects in it, of a private library.
+sub start_private_node
+{
+	my ($name, $directory, $settings) = @_;
+	my $node = start_server($name, $settings);
+	create_in_private_library($node, $directory);
+	return $node;
+}
+
+# Puts a program in the place of a private library's engine.
+sub install_engine
+{
+	my ($directory, $program, $mode) = @_;
+	my $engine = "$directory/vamhash-engine";
+	unlink $engine;
+	write_file($engine, $program);
+	chmod defined $mode ? $mode : 0755, $engine;
+	return;
+}
+
+# The file of the engine that does what it is told to (tests/unit/misbehaving_*.cpp); without it, the
+# test is skipped.
+sub misbehaving_engine
+{
+	my ($file) = grep { -x } grep { defined } $ENV{VAMHASH_MISBEHAVING_ENGINE},
+	  map { "$FindBin::RealBin/${_}vamhash-engine-misbehaving" } '', '../../build/test/tests/unit/';
+	plan skip_all => 'needs vamhash-engine-misbehaving, built with the unit tests' unless defined $file;
+	return $file;
+}
+
+# An image that tells that engine's codec what to do, as an SQL literal.
+sub misdeed
+{
+	my ($command) = @_;
+	return sql_bytea("MISBEHAVE\n$command");
+}
+
+# Makes a link lead to one of these files after another, without end. Returns the process that does so.
+sub start_link_swapper
+{
+	my ($link, @targets) = @_;
+	my $swapper = fork();
+	die "fork: $!" unless defined $swapper;
+	return $swapper if $swapper != 0;
+	for (;;)
+	{
+		foreach my $target (@targets)
+		{
+			unlink "$link.new";
+			symlink $target, "$link.new";
+			rename "$link.new", $link;
+		}
+		POSIX::_exit(0) if getppid() == 1;
+	}
 }
 
 # Puts the plugins for devices, as far as they are installed, beside a private library.
