@@ -37,6 +37,8 @@ class PlainReader : private JpegLibrary {
         read_header(image, options);
         require_usual(cinfo_);
         require(cinfo_.jpeg_color_space == JCS_GRAYSCALE || cinfo_.jpeg_color_space == JCS_YCbCr);
+        require(cinfo_.comp_info[0].h_samp_factor == cinfo_.max_h_samp_factor &&
+                cinfo_.comp_info[0].v_samp_factor == cinfo_.max_v_samp_factor);
         const std::uint8_t* const end =
             find_end(cinfo_.src->next_input_byte, cinfo_.src->bytes_in_buffer);
         require(end != nullptr);

@@ -16,7 +16,8 @@ struct PlainJpeg {
 };
 
 /// The JPEG in these bytes, if it is an 8-bit sequential Huffman one of one scan, grey or YCbCr,
-/// whose end of image follows its scan. Whether there is any other damage is not looked for.
+/// whose luma has its full resolution and whose end of image follows its scan. Whether there is any
+/// other damage is not looked for.
 std::optional<PlainJpeg> plain_jpeg(std::span<const std::uint8_t> image,
                                     const DecodeOptions& options);
 

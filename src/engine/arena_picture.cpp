@@ -106,4 +106,23 @@ std::optional<DevicePicture> picture_of(const protocol::Picture& record,
     return picture;
 }
 
+std::vector<std::optional<DevicePicture>> pictures_of(std::span<const protocol::Picture> records,
+                                                      std::span<const std::uint8_t> part,
+                                                      bool may_be_files) {
+    std::vector<std::optional<DevicePicture>> pictures;
+    pictures.reserve(records.size());
+    std::uint64_t file_bytes = 0;
+    for (const protocol::Picture& record : records) {
+        std::optional<DevicePicture>& picture =
+            pictures.emplace_back(picture_of(record, part, may_be_files));
+        if (picture && picture->is_file) {
+            file_bytes += picture->bytes.size();
+            if (file_bytes > part.size()) {
+                picture.reset();
+            }
+        }
+    }
+    return pictures;
+}
+
 } // namespace vamhash

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace vamhash {
 
@@ -26,5 +27,11 @@ protocol::Picture picture_record(std::uint64_t offset, const PlainJpeg& file,
 /// nothing.
 std::optional<DevicePicture> picture_of(const protocol::Picture& record,
                                         std::span<const std::uint8_t> part, bool may_be_file);
+
+/// The same of all records of a batch. A device's decoder gets copies of files, so these have as
+/// many bytes as the part at most: places that overlap would be copied many times.
+std::vector<std::optional<DevicePicture>> pictures_of(std::span<const protocol::Picture> records,
+                                                      std::span<const std::uint8_t> part,
+                                                      bool may_be_files);
 
 } // namespace vamhash

@@ -72,6 +72,10 @@ class PicturesRequest {
 
 /// Gets ready for JPEG files, or says why they are not for this device.
 void PicturesRequest::load_jpeg_decoder(Device& device, protocol::DeviceReady& ready) {
+    if (request_.jpeg_files == 0) {
+        copy_words(ready.no_jpeg_files, "nobody has asked for that");
+        return;
+    }
     try {
         device.load_jpeg_decoder();
         takes_files_ = true;
@@ -86,9 +90,7 @@ void PicturesRequest::take_device() {
     try {
         Device& device = source_.take();
         device.take_peak_bytes();
-        if (request_.jpeg_files != 0) {
-            load_jpeg_decoder(device, ready);
-        }
+        load_jpeg_decoder(device, ready);
         hasher_.emplace(device, request_.wanted, request_.device.memory_limit);
         copy_words(ready.device, device.name());
     } catch (const NoDevice& error) {
@@ -162,10 +164,9 @@ void PicturesRequest::read_batch(const protocol::FrameHeader& frame) {
     channel_.read_payload(std::as_writable_bytes(std::span(records)));
     std::vector<DevicePicture> pictures;
     std::vector<protocol::PictureHashes> answers(records.size());
-    for (std::size_t i = 0; i < records.size(); ++i) {
-        const std::optional<DevicePicture> picture =
-            picture_of(records[i], held_->part(batch.part), takes_files_);
-        answers[i].status =
+    auto answer = answers.begin();
+    for (const auto& picture : pictures_of(records, held_->part(batch.part), takes_files_)) {
+        answer++->status =
             static_cast<std::uint32_t>(picture ? PictureStatus::failed : PictureStatus::impossible);
         if (picture) {
             pictures.push_back(*picture);

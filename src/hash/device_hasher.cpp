@@ -6,8 +6,9 @@ namespace vamhash {
 
 namespace {
 
-// A chunk's bytes on the device: so many that launches cost little, and so few that a batch has
-// several, whose copies and kernels overlap. A larger picture is one by itself.
+// A chunk's bytes on the device, and those of its JPEG files: so many that launches cost little,
+// and so few that a batch has several, whose copies and kernels overlap. A larger picture is one by
+// itself.
 constexpr std::uint64_t chunk_bytes = 128U << 20U;
 
 // Of filters that are kept.
@@ -46,11 +47,14 @@ std::size_t DeviceHasher::next_chunk(std::span<const DevicePicture> pictures) {
     }
     PoolSizes sizes;
     std::uint64_t filter_bytes = filters_.bytes();
+    std::uint64_t file_bytes = 0;
     std::size_t count = 0;
     for (const DevicePicture& picture : pictures) {
         sizes += PoolSizes(picture, wanted_);
         filter_bytes += filter_bytes_to_add(filters_, picture, wanted_);
-        if (sizes.all() + filter_bytes > lane_bytes_ || (count > 0 && sizes.all() > chunk_bytes)) {
+        file_bytes += picture.is_file ? picture.bytes.size() : 0;
+        if (sizes.all() + filter_bytes > lane_bytes_ ||
+            (count > 0 && std::max(sizes.all(), file_bytes) > chunk_bytes)) {
             break;
         }
         ++count;

@@ -72,8 +72,9 @@ struct BulkDevice
 	StringInfoData out;	 /* frames for the engine, as far as they have not gone */
 	int arena_at;		 /* where in `out` the ARENA frame begins; -1: nowhere */
 
-	bool has_asked;	 /* for leave: there is a device */
-	bool has_nvjpeg; /* it decodes JPEG files */
+	bool has_asked;	   /* for leave: there is a device */
+	bool wants_nvjpeg; /* may it decode JPEGs otherwise than the CPU does? */
+	bool has_nvjpeg;   /* it decodes JPEG files */
 	bool decoder_has_arena;
 	PictureList *filling[max_parts]; /* NULL: a part without a picture yet */
 	bool part_is_free[max_parts];	 /* and the decoding engine is to be told */
@@ -122,6 +123,7 @@ BulkDeviceCreate(const BulkDeviceOptions *options)
 	device->context = context;
 	device->options = *options;
 	device->settings = settings;
+	device->wants_nvjpeg = vamhash_nvjpeg && options->fast;
 	device->arena = options->arena != NULL ? options->arena : PictureArenaCreate();
 	device->arena_at = -1;
 	INSTR_TIME_SET_CURRENT(device->created);
@@ -146,13 +148,6 @@ TakenMs(const BulkDevice *device)
 	INSTR_TIME_SET_CURRENT(took);
 	INSTR_TIME_SUBTRACT(took, device->created);
 	return INSTR_TIME_GET_MILLISEC(took);
-}
-
-/* May the device decode JPEGs otherwise than the CPU does? */
-static bool
-WantsNvjpeg(const BulkDevice *device)
-{
-	return vamhash_nvjpeg && device->options.fast;
 }
 
 /* Has the bulk taken so long already that a device may be worth its start, or is one there? */
@@ -248,7 +243,7 @@ BulkDeviceStart(BulkDevice *device, uint64 images)
 		return;
 	request.device = device->settings;
 	request.wanted = device->options.wanted;
-	request.jpeg_files = WantsNvjpeg(device) ? 1 : 0;
+	request.jpeg_files = device->wants_nvjpeg ? 1 : 0;
 	device->state = DEVICE_STARTING;
 	if (BulkDeviceIsRequired(device))
 		device->engine =
@@ -337,8 +332,8 @@ TakeReady(BulkDevice *device, const EngineReply *reply)
 	device->state = DEVICE_READY;
 	device->memory_bytes = ready.memory_bytes;
 	strlcpy(device->counts.name, ready.device, sizeof(device->counts.name));
-	device->has_nvjpeg = WantsNvjpeg(device) && ready.no_jpeg_files[0] == '\0';
-	if (WantsNvjpeg(device) && !device->has_nvjpeg && !has_warned_of_nvjpeg)
+	device->has_nvjpeg = device->wants_nvjpeg && ready.no_jpeg_files[0] == '\0';
+	if (device->wants_nvjpeg && !device->has_nvjpeg && !has_warned_of_nvjpeg)
 	{
 		has_warned_of_nvjpeg = true;
 		ereport(WARNING, (errmsg("JPEGs are decoded by the CPU, not by nvJPEG"),

@@ -43,8 +43,18 @@ const char* text_of(nvjpegStatus_t status) {
     }
 }
 
-/// Whether a status says something of a file, and nothing of the device.
-bool is_of_file(nvjpegStatus_t status) {
+/// Whether a device's units take files that are sampled so.
+bool is_for_units(nvjpegChromaSubsampling_t sampling) {
+    return sampling == NVJPEG_CSS_444 || sampling == NVJPEG_CSS_422 || sampling == NVJPEG_CSS_420 ||
+           sampling == NVJPEG_CSS_440 || sampling == NVJPEG_CSS_GRAY;
+}
+
+/// Whether a status says something of a file, and nothing of the device: of a failed execution the
+/// stream knows.
+bool is_of_file(nvjpegStatus_t status, cudaStream_t stream) {
+    if (status == NVJPEG_STATUS_EXECUTION_FAILED) {
+        return cudaStreamSynchronize(stream) == cudaSuccess;
+    }
     return status == NVJPEG_STATUS_BAD_JPEG || status == NVJPEG_STATUS_JPEG_NOT_SUPPORTED ||
            status == NVJPEG_STATUS_INVALID_PARAMETER || status == NVJPEG_STATUS_INTERNAL_ERROR ||
            status == NVJPEG_STATUS_IMPLEMENTATION_NOT_SUPPORTED ||
@@ -57,6 +67,7 @@ bool is_of_file(nvjpegStatus_t status) {
 struct NvJpegDecoder::Library {
     /// The functions of the library that are used.
     struct Calls {
+        decltype(&nvjpegGetProperty) get_property;
         decltype(&nvjpegCreateEx) create;
         decltype(&nvjpegDestroy) destroy;
         decltype(&nvjpegJpegStateCreate) create_state;
@@ -65,7 +76,8 @@ struct NvJpegDecoder::Library {
         decltype(&nvjpegJpegStreamDestroy) destroy_header;
         decltype(&nvjpegJpegStreamParseHeader) parse_header;
         decltype(&nvjpegJpegStreamGetFrameDimensions) get_size;
-        decltype(&nvjpegJpegStreamGetComponentsNum) get_component_count;
+        decltype(&nvjpegJpegStreamGetComponentDimensions) get_component_size;
+        decltype(&nvjpegJpegStreamGetChromaSubsampling) get_sampling;
         decltype(&nvjpegDecodeBatchedSupported) is_unsupported;
         decltype(&nvjpegDecodeBatchedInitialize) begin_batch;
         decltype(&nvjpegDecodeBatched) decode_batch;
@@ -85,6 +97,9 @@ struct NvJpegDecoder::Library {
         }
     }
 
+    [[nodiscard]] nvjpegChromaSubsampling_t sampling_of(const JpegFile& file,
+                                                        const unsigned char* bytes) const;
+    void require_version() const;
     void release() const;
 
     /// By which headers are read.
@@ -104,6 +119,7 @@ NvJpegDecoder::Library::Library()
     if (handle == nullptr) {
         throw std::runtime_error(dlerror());
     }
+    find(calls.get_property, "nvjpegGetProperty");
     find(calls.create, "nvjpegCreateEx");
     find(calls.destroy, "nvjpegDestroy");
     find(calls.create_state, "nvjpegJpegStateCreate");
@@ -112,12 +128,14 @@ NvJpegDecoder::Library::Library()
     find(calls.destroy_header, "nvjpegJpegStreamDestroy");
     find(calls.parse_header, "nvjpegJpegStreamParseHeader");
     find(calls.get_size, "nvjpegJpegStreamGetFrameDimensions");
-    find(calls.get_component_count, "nvjpegJpegStreamGetComponentsNum");
+    find(calls.get_component_size, "nvjpegJpegStreamGetComponentDimensions");
+    find(calls.get_sampling, "nvjpegJpegStreamGetChromaSubsampling");
     find(calls.is_unsupported, "nvjpegDecodeBatchedSupported");
     find(calls.begin_batch, "nvjpegDecodeBatchedInitialize");
     find(calls.decode_batch, "nvjpegDecodeBatched");
     find(calls.decode, "nvjpegDecode");
 
+    require_version();
     nvjpegStatus_t status =
         calls.create(NVJPEG_BACKEND_DEFAULT, nullptr, nullptr, NVJPEG_FLAGS_DEFAULT, &general);
     if (status == NVJPEG_STATUS_SUCCESS) {
@@ -131,6 +149,21 @@ NvJpegDecoder::Library::Library()
     if (status != NVJPEG_STATUS_SUCCESS) {
         release();
         throw std::runtime_error(library_name + ": " + text_of(status));
+    }
+}
+
+/// Earlier ones crash on the EXIF data of some files, by NVIDIA's own account.
+void NvJpegDecoder::Library::require_version() const {
+    int major = 0;
+    int minor = 0;
+    int patch = 0;
+    calls.get_property(MAJOR_VERSION, &major);
+    calls.get_property(MINOR_VERSION, &minor);
+    calls.get_property(PATCH_LEVEL, &patch);
+    if (std::array{major, minor, patch} < std::array{12, 2, 2}) {
+        throw std::runtime_error(library_name + " is of version " + std::to_string(major) + "." +
+                                 std::to_string(minor) + "." + std::to_string(patch) +
+                                 ", before 12.2.2");
     }
 }
 
@@ -209,17 +242,22 @@ DeviceStatus NvJpegDecoder::check(int status, const char* call) {
     return DeviceStatus::out_of_memory;
 }
 
-/// Whether a file's header is what there is room for, and the picture one whose luma is its grey.
-bool NvJpegDecoder::is_as_said(const JpegFile& file, const unsigned char* bytes) const {
-    const Library::Calls& calls = library_->calls;
+/// How the file is sampled whose header was read last, if that is as it should be: the picture is
+/// one whose luma is its grey, and has the size that there is room for.
+nvjpegChromaSubsampling_t NvJpegDecoder::Library::sampling_of(const JpegFile& file,
+                                                              const unsigned char* bytes) const {
     unsigned width = 0;
     unsigned height = 0;
-    unsigned components = 0;
-    return calls.parse_header(library_->header_handle(), bytes, file.size, library_->header) ==
-               NVJPEG_STATUS_SUCCESS &&
-           calls.get_size(library_->header, &width, &height) == NVJPEG_STATUS_SUCCESS &&
-           calls.get_component_count(library_->header, &components) == NVJPEG_STATUS_SUCCESS &&
-           width == file.width && height == file.height && (components == 1 || components == 3);
+    unsigned luma_width = 0;
+    unsigned luma_height = 0;
+    nvjpegChromaSubsampling_t sampling = NVJPEG_CSS_UNKNOWN;
+    const bool is_as_said =
+        calls.parse_header(header_handle(), bytes, file.size, header) == NVJPEG_STATUS_SUCCESS &&
+        calls.get_size(header, &width, &height) == NVJPEG_STATUS_SUCCESS &&
+        calls.get_component_size(header, 0, &luma_width, &luma_height) == NVJPEG_STATUS_SUCCESS &&
+        calls.get_sampling(header, &sampling) == NVJPEG_STATUS_SUCCESS && width == file.width &&
+        height == file.height && luma_width == width && luma_height == height;
+    return is_as_said ? sampling : NVJPEG_CSS_UNKNOWN;
 }
 
 /// Copies the files, once those before them are decoded.
@@ -240,7 +278,7 @@ DeviceStatus NvJpegDecoder::copy(Queue& queue, cudaStream_t stream, JpegFile* fi
     }
     if (error != cudaSuccess) {
         cudaGetLastError();
-        fault_ = std::string("memory for JPEG files: ") + cudaGetErrorString(error);
+        fault_ = std::string("JPEG files: ") + cudaGetErrorString(error);
         return error == cudaErrorMemoryAllocation ? DeviceStatus::out_of_memory
                                                   : DeviceStatus::failed;
     }
@@ -264,14 +302,15 @@ DeviceStatus NvJpegDecoder::decode(std::uint32_t queue, cudaStream_t stream, cha
     const unsigned char* bytes = own.copies.get();
     for (std::size_t i = 0; i < count; bytes += files[i].size, ++i) {
         files[i].decoded = 0;
-        if (!is_as_said(files[i], bytes)) {
+        const nvjpegChromaSubsampling_t sampling = library_->sampling_of(files[i], bytes);
+        if (sampling == NVJPEG_CSS_UNKNOWN) {
             continue;
         }
         Output output{&files[i], bytes, {}};
         output.image.channel[0] = reinterpret_cast<unsigned char*>(memory) + files[i].offset;
         output.image.pitch[0] = files[i].width;
         int is_unsupported = 1;
-        if (library_->units != nullptr) {
+        if (library_->units != nullptr && is_for_units(sampling)) {
             library_->calls.is_unsupported(library_->units, library_->header, &is_unsupported);
         }
         (is_unsupported == 0 ? own.batch : own.singles).push_back(output);
@@ -303,7 +342,7 @@ DeviceStatus NvJpegDecoder::decode_batch(Queue& queue, cudaStream_t stream, std:
         status = calls.decode_batch(library_->units, queue.units, queue.batch_bytes.data(),
                                     queue.batch_sizes.data(), queue.batch_images.data(), stream);
     }
-    if (is_of_file(status)) {
+    if (is_of_file(status, stream)) {
         queue.singles.insert(queue.singles.end(), queue.batch.begin(), queue.batch.end());
         return DeviceStatus::done;
     }
@@ -318,7 +357,7 @@ DeviceStatus NvJpegDecoder::decode_one(Queue& queue, cudaStream_t stream, Output
         library_->calls.decode(library_->general, queue.general, output.bytes, output.file->size,
                                NVJPEG_OUTPUT_Y, &output.image, stream);
     output.file->decoded = status == NVJPEG_STATUS_SUCCESS ? 1 : 0;
-    return is_of_file(status) ? DeviceStatus::done : check(status, "nvjpegDecode");
+    return is_of_file(status, stream) ? DeviceStatus::done : check(status, "nvjpegDecode");
 }
 
 } // namespace vamhash::plugin

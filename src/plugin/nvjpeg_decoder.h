@@ -33,7 +33,6 @@ class NvJpegDecoder {
     struct Output;
 
     DeviceStatus copy(Queue& queue, cudaStream_t stream, JpegFile* files, std::size_t count);
-    [[nodiscard]] bool is_as_said(const JpegFile& file, const unsigned char* bytes) const;
     DeviceStatus decode_batch(Queue& queue, cudaStream_t stream, std::size_t count);
     DeviceStatus decode_one(Queue& queue, cudaStream_t stream, Output& output);
     DeviceStatus check(int status, const char* call);

@@ -362,8 +362,7 @@ struct DeviceReady {
     char device[128];           // as in JoinDone; all zero: there is none, and END must follow
     char reason[200];           // why, then
     std::uint64_t memory_bytes; // of the machine, or of the container: an arena may take some of it
-    char no_jpeg_files[192];    // why the device does not decode JPEG files that are asked for;
-                                // all zero: it does
+    char no_jpeg_files[192];    // why the device does not decode JPEG files; all zero: it does
 };
 static_assert(sizeof(DeviceReady) == 528);
 

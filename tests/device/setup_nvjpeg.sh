@@ -9,22 +9,23 @@ if [ $# -ne 1 ]; then
 	exit 2
 fi
 dir=$1
-[ ! -f "$dir/include/nvjpeg.h" ] || exit 0
 
 skip() {
 	echo "setup_nvjpeg.sh: $1; nvJPEG is left out" >&2
 	exit 77
 }
 
-nvcc=$(command -v nvcc) || nvcc=/usr/local/cuda/bin/nvcc
-[ -x "$nvcc" ] || skip 'there is no nvcc'
+nvcc=/usr/local/cuda/bin/nvcc # where CMake looks first
+[ -x "$nvcc" ] || nvcc=$(command -v nvcc) || skip 'there is no nvcc'
 release=$("$nvcc" --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')
+! grep -qs "NVJPEG_VER_MAJOR $release\$" "$dir/include/nvjpeg.h" || exit 0
 case $release in
 11 | 12) package=nvidia-nvjpeg-cu$release ;;
 13) package='nvidia-nvjpeg==13.*' ;;
 *) skip "no package is known for CUDA $release" ;;
 esac
 
+rm -rf "$dir"
 mkdir -p "$dir"
 "${PYTHON:-python3}" -m venv --clear "$dir/venv" >&2 || skip 'python3 cannot make a virtual environment'
 "$dir/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \

@@ -125,7 +125,7 @@ is($catalog{auto}, $catalog{off}, 'a catalog, auto: the same');
 # exact pixels. What it does not take is the CPU's.
 SKIP:
 {
-	skip 'the image set is not there', 15 unless defined $set;
+	skip 'the image set is not there', 17 unless defined $set;
 	my $grey = slurp_file("$set/jpeg-large_grey.jpg");
 	my $damaged = $grey;
 	substr($damaged, length($damaged) / 2, 40) = "\x55" x 40;
@@ -152,6 +152,18 @@ SKIP:
 	is($hashes{'fast on on'}{$_}, $hashes{'fast off off'}{$_}, "$_: as fast by the CPU") foreach 'damaged', 'progressive', 'picture';
 	like($hashes{'fast on on'}{damaged}, qr/corrupt/, 'and damage is told');
 	is($hashes{'fast on on left'}{$_}, $_ eq 'damaged' ? 1 : 0, "$_: left to the CPU or not") foreach sort keys %files;
+	# A call is made as it was begun.
+	foreach my $before ('off', 'on')
+	{
+		my $after = $before eq 'on' ? 'off' : 'on';
+		$session->value("SET vamhash.nvjpeg = $before");
+		is( $session->value("SELECT status, dhash, ahash, whash, phash FROM hash_query(
+				\$q\$SELECT 1, img FROM (SELECT set_config('vamhash.nvjpeg', '$after', false)) s,
+					(SELECT @{[ sql_bytea($files{grey}) ]} AS img) v\$q\$, NULL::int, decode => 'fast')"),
+			$session->value("SET vamhash.nvjpeg = $before; SELECT status, dhash, ahash, whash, phash
+				FROM hash_images(ARRAY[@{[ sql_bytea($files{grey}) ]}], decode => 'fast')"),
+			"vamhash.nvjpeg is $before, and $after in the middle of a call");
+	}
 	$session->value('RESET vamhash.nvjpeg');
 }
 

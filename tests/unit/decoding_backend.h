@@ -6,6 +6,7 @@
 
 #include "luma_of_jpeg.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -33,6 +34,12 @@ class DecodingBackend {
         return next;
     }
 
+    /// The most bytes of files that a call was given.
+    static std::uint64_t& most_bytes() {
+        static std::uint64_t most;
+        return most;
+    }
+
   private:
     using Status = plugin::DeviceStatus;
 
@@ -49,7 +56,10 @@ class DecodingBackend {
         if (status() != Status::done) {
             return std::exchange(status(), Status::done);
         }
+        std::uint64_t bytes = 0;
         for (plugin::JpegFile& file : std::span(files, count)) {
+            bytes += file.size;
+            most_bytes() = std::max(most_bytes(), bytes);
             const std::optional<std::vector<std::uint8_t>> luma = luma_of(file);
             file.decoded = luma ? 1 : 0;
             const Status written =

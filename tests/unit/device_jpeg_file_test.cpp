@@ -132,6 +132,17 @@ TEST_F(DeviceJpegFileTest, LeavesFilesThatTheDecoderRefuses) {
     EXPECT_EQ(DeviceHasher(*device_, hash_all).hash(files.pictures), files.expected);
 }
 
+TEST_F(DeviceJpegFileTest, TakesABoundedNumberOfBytesAtOnce) {
+    const Bytes rubbish(std::size_t{10} << 20);
+    const std::vector<DevicePicture> pictures(
+        40, {.bytes = rubbish, .width = 1, .height = 1, .jpeg = {}, .is_file = true});
+    test::DecodingBackend::most_bytes() = 0;
+    const auto hashes = DeviceHasher(*device_, hash_all).hash(pictures);
+    EXPECT_EQ(hashes, test::MaybeHashes(40));
+    EXPECT_GT(test::DecodingBackend::most_bytes(), 100U << 20);
+    EXPECT_LE(test::DecodingBackend::most_bytes(), 128U << 20);
+}
+
 TEST_F(DeviceJpegFileTest, GoesOnInLessMemory) {
     const test::PictureBatch others = test::mixed_batch(4);
     const Files files = mixed_files(others);
@@ -196,6 +207,7 @@ TEST_F(VendorsJpegDecoder, IsNearExact) {
     constexpr int most_bits = 6;
     Files files;
     std::vector<ImageHashes> exact;
+    std::vector<bool> may_be_left; // sampled as few files are
     for (const GoldenLine& line : read_golden("golden.tsv").lines) {
         const Bytes image = read_data("images/" + line["file"]);
         const std::optional<PlainJpeg> plain = plain_jpeg(image, {});
@@ -204,15 +216,19 @@ TEST_F(VendorsJpegDecoder, IsNearExact) {
             files.add(image);
             const GreyPicture decoded = picture_of(image);
             exact.push_back(hashes_of(decoded.width, decoded.height, decoded.pixels));
+            may_be_left.push_back(line["kind"].find("sampling") != std::string::npos);
         }
     }
-    ASSERT_GT(exact.size(), 10U);
+    ASSERT_GT(std::ranges::count(may_be_left, false), 10);
     for (const std::unique_ptr<Device>& device : devices_) {
         const auto hashes = DeviceHasher(*device, hash_all).hash(files.pictures);
         for (const NamedHash& hash : named_hashes) {
             std::array<std::size_t, 65> moved{};
             for (std::size_t i = 0; i < hashes.size(); ++i) {
-                ASSERT_TRUE(hashes[i]) << i;
+                if (!hashes[i]) {
+                    EXPECT_TRUE(may_be_left[i]) << i;
+                    continue;
+                }
                 const int bits = std::popcount((*hashes[i]).*hash.value ^ exact[i].*hash.value);
                 EXPECT_LE(bits, most_bits) << hash.name << " of picture " << i;
                 ++moved[static_cast<std::size_t>(bits)];

@@ -41,6 +41,8 @@ TEST(PlainJpeg, IsNoneOfAnotherKind) {
     for (const JpegShape& shape :
          {JpegShape{.progressive = true}, JpegShape{.arithmetic = true},
           JpegShape{.scan_per_component = true},
+          JpegShape{.h_sampling = 1, .v_sampling = 1, .h_chroma = 2},
+          JpegShape{.h_sampling = 2, .v_sampling = 1, .h_chroma = 1, .v_chroma = 2},
           JpegShape{.stored = JCS_RGB, .h_sampling = 1, .v_sampling = 1},
           JpegShape{.pixels = JCS_CMYK, .stored = JCS_CMYK, .h_sampling = 1, .v_sampling = 1},
           JpegShape{.pixels = JCS_CMYK, .stored = JCS_YCCK}}) {
