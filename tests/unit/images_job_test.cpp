@@ -311,36 +311,33 @@ TEST_F(ImagesJobTest, PutsTheCoefficientsOfJpegs) {
 
 TEST_F(ImagesJobTest, PutsJpegFilesWhereTheyAreToBeDecodedFast) {
     const Bytes image = make_jpeg({.width = 160, .height = 130});
-    const Bytes small = make_jpeg({.width = 160, .height = 120}); // fast decoding is exact
-    const Bytes progressive = make_jpeg({.width = 160, .height = 130, .progressive = true});
-    const Bytes cut(image.begin(), image.end() - 2);
+    const std::vector<Bytes> images{
+        joined({image, text_bytes("behind its end")}),
+        make_jpeg({.width = 160, .height = 120}), // fast decoding is exact
+        make_jpeg({.width = 160, .height = 130, .progressive = true}),
+        Bytes(image.begin(), image.end() - 2)};
     for (const bool takes_files : {true, false}) {
         begin(2, protocol::hash_fast);
         protocol::Arena arena = test::arena_of(arena_bytes, parts);
         arena.jpeg_files = takes_files ? 1 : 0;
         send_arena(arena);
-        send_image(0, joined({image, text_bytes("behind its end")}));
-        send_image(1, small);
-        send_image(2, progressive);
-        send_image(3, cut);
-        receive_answers(4);
-        EXPECT_EQ(placed(0).is_file, takes_files);
-        if (takes_files) {
-            EXPECT_TRUE(std::ranges::equal(placed(0).bytes, image));
-            EXPECT_EQ(placed(0).width, 160U);
-            EXPECT_EQ(placed(0).height, 130U);
-            EXPECT_EQ(records_.at(0).record.result.width, 160U);
-            EXPECT_EQ(records_.at(0).record.result.height, 130U);
-        }
-        for (std::uint32_t i = takes_files ? 1 : 0; i < 4; ++i) {
-            EXPECT_FALSE(placed(i).is_file) << i;
-            EXPECT_FALSE(placed(i).jpeg) << i;
+        for (std::uint32_t i = 0; i < images.size(); ++i) {
+            send_image(i, images[i]);
+            receive_until([&] { return batches_.size() > i; });
+            const DevicePicture picture = placed(i);
+            EXPECT_EQ(picture.is_file, takes_files && i == 0) << i;
+            EXPECT_FALSE(picture.jpeg) << i;
+            if (picture.is_file) {
+                EXPECT_TRUE(std::ranges::equal(picture.bytes, image));
+                EXPECT_EQ(picture.width, 160U);
+                EXPECT_EQ(picture.height, 130U);
+                EXPECT_EQ(records_.at(i).record.result.width, 160U);
+                EXPECT_EQ(records_.at(i).record.result.height, 130U);
+            }
+            give_back(batches_.at(i).part);
         }
         EXPECT_EQ(records_.at(3).record.status, static_cast<std::uint16_t>(Fault::image_truncated));
         end();
-        for (const protocol::ArenaPart& part : batches_) {
-            is_away_[part.part] = false;
-        }
     }
 }
 
