@@ -7,7 +7,8 @@
  * user opens the files and passes their descriptors, and this side, which may read them in its name,
  * judges what it gets (server_file.hpp): the process knows no rules. It also looks where the folders
  * of vamhash.image_roots are, which may be on that file server, too: again when they have been known
- * for ROOTS_KNOWN_MS, and when the setting changes.
+ * for ROOTS_KNOWN_MS, and when the setting changes. The session may be busy with its query when that
+ * is answered. So an answer counts from when there was none yet, and an old one is not believed.
  *
  * A file has a place from when it is asked for until it is freed, and for as long an external file
  * descriptor is reserved for it. Places are what bounds the files that are open here. Paths are sent
@@ -82,7 +83,11 @@ struct FileOpener
 	char *roots_setting; /* vamhash.image_roots, as it was split */
 	List *roots;		 /* of ImageRoot */
 	int located;		 /* of these, whose location is known */
-	instr_time roots_at; /* when that of the last became known */
+	instr_time root_at;	 /* when the one that was asked for was not answered yet */
+	instr_time roots_at; /* when that of the last was known at the earliest */
+
+	instr_time looked_at; /* when all that had come was taken */
+	bool waited;		  /* since then for the next */
 
 	int fruitless; /* processes that ended since the last answer */
 	uint64 restarts;
@@ -171,6 +176,8 @@ SetAnswer(FileOpener *opener, int number, int descriptor, int error)
 	place->descriptor = descriptor;
 	place->error = error;
 	opener->unanswered--;
+	if (number == ROOT_PLACE)
+		opener->root_at = opener->looked_at;
 	if (dropped)
 		FileOpenerFree(opener, number);
 }
@@ -191,6 +198,8 @@ AskAt(FileOpener *opener, int number, const char *path)
 	MemoryContext caller;
 
 	NeedEngine(opener);
+	if (number == ROOT_PLACE)
+		INSTR_TIME_SET_CURRENT(opener->looked_at);
 	caller = MemoryContextSwitchTo(opener->context);
 	/* The process works in another directory; here, relative paths are to the server's data. */
 	if (is_absolute_path(path) || path[0] == '\0')
@@ -312,6 +321,10 @@ TakeEnd(FileOpener *opener)
 void
 FileOpenerExchange(FileOpener *opener)
 {
+	/* Whatever comes ends the wait. */
+	if (opener->waited)
+		INSTR_TIME_SET_CURRENT(opener->looked_at);
+	opener->waited = false;
 	while (opener->engine != NULL)
 	{
 		EngineReply reply;
@@ -322,6 +335,7 @@ FileOpenerExchange(FileOpener *opener)
 		switch (EngineTryReceive(opener->engine, &reply))
 		{
 		case ENGINE_SILENT:
+			INSTR_TIME_SET_CURRENT(opener->looked_at);
 			return;
 
 		case ENGINE_GONE:
@@ -346,19 +360,26 @@ IsAnswered(FileOpener *opener, int place)
 	return opener->places[place].state == PLACE_ANSWERED;
 }
 
+/* Has something that was known at a moment been known for too long? */
+static bool
+IsStale(instr_time known_at)
+{
+	instr_time age;
+
+	INSTR_TIME_SET_CURRENT(age);
+	INSTR_TIME_SUBTRACT(age, known_at);
+	return INSTR_TIME_GET_MILLISEC(age) > ROOTS_KNOWN_MS;
+}
+
 /* Is it known no more where the folders of vamhash.image_roots are? */
 static bool
 RootsAreStale(const FileOpener *opener)
 {
-	instr_time age;
-
 	if (opener->roots_setting == NULL || strcmp(opener->roots_setting, vamhash_image_roots) != 0)
 		return true;
 	if (opener->located < list_length(opener->roots) || opener->roots == NIL)
 		return false;
-	INSTR_TIME_SET_CURRENT(age);
-	INSTR_TIME_SUBTRACT(age, opener->roots_at);
-	return INSTR_TIME_GET_MILLISEC(age) > ROOTS_KNOWN_MS;
+	return IsStale(opener->roots_at);
 }
 
 /* Begin to find out where the folders of vamhash.image_roots are. */
@@ -403,12 +424,17 @@ RootsAreLocated(FileOpener *opener)
 			AskAt(opener, ROOT_PLACE, root->name);
 		if (place->state == PLACE_DROPPED || !IsAnswered(opener, ROOT_PLACE))
 			return false;
+		if (IsStale(opener->root_at))
+		{
+			FileOpenerFree(opener, ROOT_PLACE);
+			continue;
+		}
 		caller = MemoryContextSwitchTo(opener->roots_context);
 		root->location = place->descriptor < 0 ? NULL : FolderLocation(place->descriptor);
 		MemoryContextSwitchTo(caller);
 		FileOpenerFree(opener, ROOT_PLACE);
 		opener->located++;
-		INSTR_TIME_SET_CURRENT(opener->roots_at);
+		opener->roots_at = opener->root_at;
 	}
 	return true;
 }
@@ -465,6 +491,7 @@ EngineWish
 FileOpenerWish(FileOpener *opener)
 {
 	SendPaths(opener);
+	opener->waited = true;
 	return {opener->engine, opener->out.len > 0};
 }
 
