@@ -302,6 +302,7 @@ sub begin_batch
 # Kills one of the server's engines that live; returns how many that was. One that is dying already
 # does not count.
 my $last_killed = 0;
+my @killed;
 sub kill_one
 {
 	my @engines = grep {
@@ -310,13 +311,18 @@ sub kill_one
 	} stray_engines($node);
 	return 0 unless @engines;
 	$last_killed = $engines[ rand @engines ];
+	push @killed, $last_killed;
 	return kill 'KILL', $last_killed;
 }
 
-# After a round: every call answers, and nothing is there that was not there before.
+# After a round: every call answers, and nothing is there that was not there before. An engine that was
+# idle when it was killed must have ended, for the next call to see that; on a busy machine that may take
+# longer than the round.
 my %faults;
 sub look
 {
+	wait_for(sub { !grep { !process_ended($_) } @killed }) or die 'an engine did not die';
+	@killed = ();
 	foreach my $session (@sessions)
 	{
 		$session->query('ROLLBACK; RESET statement_timeout');
@@ -328,8 +334,10 @@ sub look
 		}
 		foreach my $role ('decode', 'compute')
 		{
-			my $engines = engines_of($session->pid, $role);
-			$faults{"$engines engines of role $role"}++ if $engines != 1;
+			# Nor may one that its backend has killed have ended yet.
+			my $engines;
+			wait_for(sub { ($engines = () = engines_of($session->pid, $role)) == 1 }, 20)
+			  or $faults{"$engines engines of role $role"}++;
 		}
 		my $open = lasting_descriptors($session);
 		$session->{descriptors} = $open unless defined $session->{descriptors};
@@ -339,7 +347,7 @@ sub look
 	}
 	my %known = map { ($_ => 1) } map { engines_of($_->pid) } @sessions;
 	$faults{'an engine that no session has'}++
-	  unless wait_for(sub { !grep { !$known{$_} } stray_engines($node) }, 5);
+	  unless wait_for(sub { !grep { !$known{$_} } stray_engines($node) }, 20);
 	return;
 }
 
@@ -449,7 +457,7 @@ sub look
 
 # The server has noticed nothing.
 quit($_) foreach @sessions;
-ok(wait_for(sub { !stray_engines($node) }, 5), 'no engine is left');
+ok(wait_for(sub { !stray_engines($node) }, 20), 'no engine is left');
 is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $started, 'the server never restarted');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM vamhash_progress'), 0, 'no job is left');
 $node->stop;
