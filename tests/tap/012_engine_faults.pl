@@ -124,7 +124,7 @@ foreach my $busy (0, 1)
 # Not there, not executable, not an engine. An engine that runs is not affected.
 my $lone = VamhashTest::Session->new($node);
 $lone->value($dhash);
-my $descriptors = keys %{ descriptors($lone->pid) };
+my $descriptors = lasting_descriptors($lone->pid);
 unlink $engine_file;
 is($lone->value($dhash), $right_dhash, 'an engine removed while it runs');
 kill_engines('KILL', $lone);
@@ -157,7 +157,7 @@ foreach my $case (
 	like($lone->error($dhash), qr/^$sqlstate: the vamhash engine \(decode\) $error|^$sqlstate: $error/, $what);
 	is(scalar(engines_of($lone->pid)), 0, "$what: no process left");
 }
-is(scalar(keys %{ descriptors($lone->pid) }), $descriptors - 1,
+is(lasting_descriptors($lone->pid), $descriptors - 1,
 	'no descriptor is left of those of engines');
 # One that is killed at its start is started again, but not for ever.
 mkdir "$directory/real";
@@ -183,7 +183,7 @@ foreach my $killed (2, 1000)
 	is(scalar(engines_of($lone->pid)), $killed == 2 ? 2 : 0, 'no other process is left');
 	kill_engines('KILL', $lone);
 }
-is(scalar(keys %{ descriptors($lone->pid) }), $descriptors - 1, 'nor a descriptor');
+is(lasting_descriptors($lone->pid), $descriptors - 1, 'nor a descriptor');
 install_engine($directory, $good_engine);
 is($lone->value($dhash), $right_dhash, 'put back, it works');
 $lone->quit;

@@ -224,13 +224,6 @@ sub backend_memory
 	return [ process_status($session->pid)->{RssAnon} =~ s/ kB//r, $contexts ];
 }
 
-# The descriptors of a backend that are no files of tables.
-sub lasting_descriptors
-{
-	my ($session) = @_;
-	return scalar grep { !m{/(base|global|pg_wal|pg_xact)/} } values %{ descriptors($session->pid) };
-}
-
 # By how much a row of numbers grows: the most of its last quarter over the most of its first.
 sub growth
 {
@@ -339,7 +332,7 @@ sub look
 			wait_for(sub { ($engines = () = engines_of($session->pid, $role)) == 1 }, 20)
 			  or $faults{"$engines engines of role $role"}++;
 		}
-		my $open = lasting_descriptors($session);
+		my $open = lasting_descriptors($session->pid);
 		$session->{descriptors} = $open unless defined $session->{descriptors};
 		$faults{"$open descriptors in place of $session->{descriptors}"}++
 		  if $open != $session->{descriptors};

@@ -228,7 +228,7 @@ sub files
 
 {
 	files($picture); # for the engines to be there
-	my $before = keys %{ descriptors($session->pid) };
+	my $before = lasting_descriptors($session->pid);
 	POSIX::mkfifo("$folder/fifo", 0600) or die "mkfifo: $!";
 	socket(my $socket, PF_UNIX, SOCK_STREAM, 0) or die "socket: $!";
 	bind($socket, pack_sockaddr_un("$folder/socket")) or die "bind: $!";
@@ -260,7 +260,7 @@ sub files
 			'unreadable image file "/proc/self/status" changed while it was read',
 			'ok'),
 		'files of all kinds');
-	is(scalar(keys %{ descriptors($session->pid) }), $before, 'no descriptor stays open');
+	is(lasting_descriptors($session->pid), $before, 'no descriptor stays open');
 
 	# Relative paths, and any letters, as for one file.
 	write_file($node->data_dir . '/inside.png', falling_png());

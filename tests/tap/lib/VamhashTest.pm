@@ -25,7 +25,7 @@ our @EXPORT = qw(
   start_node library_directory private_library start_private_node
   install_engine misbehaving_engine misdeed start_link_swapper
   copy_device_plugins usable_device
-  engines_of stray_engines process_stat process_ended process_status descriptors
+  engines_of stray_engines process_stat process_ended process_status descriptors lasting_descriptors
   wait_for seconds_of
 );
 
@@ -337,6 +337,14 @@ sub descriptors
 	my %open = map { $_ => readlink("/proc/$pid/fd/$_") } grep { /^\d+$/ } readdir $directory;
 	closedir $directory;
 	return \%open;
+}
+
+# How many descriptors a backend has that are no files of tables: those it opens and closes as it likes,
+# and has to when others change or clean up a catalog, as autovacuum does.
+sub lasting_descriptors
+{
+	my ($pid) = @_;
+	return scalar grep { !m{/(?:base|global|pg_wal|pg_xact)/} } grep { defined } values %{ descriptors($pid) };
 }
 
 # All processes called vamhash-engine: pid => stat. Dead ones that their backend has not reaped are
