@@ -490,6 +490,7 @@ bool Backend::take_ready(const Bytes& payload) {
     }
     check_text(ready.device);
     check_text(ready.reason);
+    check_text(ready.no_jpeg_files);
     return true;
 }
 
@@ -503,7 +504,8 @@ bool Backend::take_pictures_done(const Bytes& payload, std::uint64_t pictures) {
         return false;
     }
     check_text(report.failure);
-    require(report.pictures <= pictures && report.device_seconds >= 0, "a report that cannot be");
+    require(report.pictures <= pictures && report.device_seconds >= 0 && report.failures <= 1,
+            "a report that cannot be");
     const bool has_device = report.pictures > 0 || report.holds_device != 0;
     return check(has_device && !device_granted_ ? "a report of a device that was not granted"
                                                 : nullptr);

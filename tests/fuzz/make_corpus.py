@@ -296,13 +296,15 @@ def many_reply_seeds() -> Seeds:
     yield "images-none", b"\4\5" + bytes([0, 0, 0]) + images_done(0)
     yield "images-error", asked + answer + frame(ERROR, 5, b"out of memory", 100)
 
-    ready = struct.pack("<128s200sQ", b"cuda 0: A Device", b"", 1 << 34)
+    ready = struct.pack("<128s200sQ192s", b"cuda 0: A Device", b"", 1 << 34, b"no decoder")
     hashes = b"".join(struct.pack("<II5Q", status, 0, 1, 2, 3, 4, 5) for status in (0, 1, 2, 3))
     done = struct.pack("<QQQQdII200s", len(ready) + 2 * len(hashes), 2, 2, 4096, 0.5, 1, 1, b"lost")
     asked = b"\5\5" + struct.pack("<I", 8)
     answer = frame(ASK_DEVICE, 5) + frame(RESULT, 5, ready) + frame(RESULT, 5, hashes) * 2
     yield "pictures", asked + answer + frame(DONE, 5, done)
-    none = struct.pack("<128s200sQ", b"", b"no device", 1 << 34)
+    done = struct.pack("<QQQQdII200s", len(ready) + 2 * len(hashes), 2, 2, 4096, 0.5, 2, 1, b"lost")
+    yield "pictures-two-failures", asked + answer + frame(DONE, 5, done)
+    none = struct.pack("<128s200sQ192s", b"", b"no device", 1 << 34, b"")
     done = struct.pack("<QQQQdII200s", len(none), 0, 0, 0, 0, 0, 0, b"")
     yield "pictures-no-device", b"\5\5" + bytes(4) + frame(RESULT, 5, none) + frame(DONE, 5, done)
 
