@@ -20,7 +20,7 @@ nvcc=/usr/local/cuda/bin/nvcc # where CMake looks first
 release=$("$nvcc" --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')
 ! grep -qs "NVJPEG_VER_MAJOR $release\$" "$dir/include/nvjpeg.h" || exit 0
 case $release in
-11 | 12) package=nvidia-nvjpeg-cu$release ;;
+12) package=nvidia-nvjpeg-cu12 ;;
 13) package='nvidia-nvjpeg==13.*' ;;
 *) skip "no package is known for CUDA $release" ;;
 esac
